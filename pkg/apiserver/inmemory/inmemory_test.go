@@ -1,0 +1,45 @@
+package inmemory
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"k8s.io/client-go/rest"
+)
+
+// A watch must deliver its first event while the request is still open, and
+// end when the server does.
+func TestStreamsWhileTheRequestIsOpen(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	conn := New()
+	served := make(chan error, 1)
+	go func() {
+		served <- conn.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%d %s\n", r.ProtoMajor, r.Header.Get("Authorization"))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}))
+	}()
+
+	client, err := rest.HTTPClientFor(conn.Config("secret", "test"))
+	require.NoError(t, err)
+	resp, err := client.Get("http://in-memory/")
+	require.NoError(t, err)
+	line := make([]byte, len("2 Bearer secret\n"))
+	_, err = io.ReadFull(resp.Body, line)
+	require.NoError(t, err)
+	require.Equal(t, "2 Bearer secret\n", string(line))
+
+	cancel()
+	require.NoError(t, <-served)
+	rest, _ := io.ReadAll(resp.Body)
+	require.Empty(t, rest, "nothing comes after the end of the server")
+	require.NoError(t, resp.Body.Close())
+	client.CloseIdleConnections()
+}
