@@ -92,7 +92,7 @@ func (q *seatQueue) seatInBulk(replicas int64) int64 {
 	for i := range q.parties {
 		p := &q.parties[i]
 		hi, lo := bits.Mul64(p.weight, uint64(scale))
-		if hi == 0 && lo < total-1 {
+		if hi == 0 && lo <= total {
 			continue
 		}
 		lo, borrow := bits.Sub64(lo, total, 0)
