@@ -67,9 +67,9 @@ func LoadAuthority(certFile, keyFile string) (*Authority, error) {
 // is none. An authority that exists but cannot be read is an error and never
 // replaced: everything signed by it would stop working.
 func EnsureAuthority(certFile, keyFile, commonName string, now time.Time) (*Authority, error) {
-	a, err := LoadAuthority(certFile, keyFile)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return a, err
+	// The certificate is written last, so without it there is no authority yet.
+	if _, err := os.Stat(certFile); !errors.Is(err, fs.ErrNotExist) {
+		return LoadAuthority(certFile, keyFile)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
