@@ -48,6 +48,7 @@ type ClusterList struct {
 
 // ClusterSyncMode says who opens the connection between the federation and a
 // member.
+// +enum
 type ClusterSyncMode string
 
 const (

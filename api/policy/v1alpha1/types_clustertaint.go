@@ -63,6 +63,7 @@ type ClusterTaintPolicySpec struct {
 }
 
 // MatchConditionOperator compares a condition's status with values.
+// +enum
 type MatchConditionOperator string
 
 const (

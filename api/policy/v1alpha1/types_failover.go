@@ -13,6 +13,7 @@ type FailoverBehavior struct {
 }
 
 // PurgeMode says what happens to the copy that is left behind.
+// +enum
 type PurgeMode string
 
 const (

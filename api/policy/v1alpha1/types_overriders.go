@@ -43,6 +43,7 @@ type Overriders struct {
 }
 
 // OverriderOperator says what is done.
+// +enum
 type OverriderOperator string
 
 const (
@@ -65,6 +66,7 @@ type LabelAnnotationOverrider struct {
 }
 
 // ImageComponent is a part of an image name, [registry/]repository[:tag][@digest].
+// +enum
 type ImageComponent string
 
 const (

@@ -108,6 +108,7 @@ type OverflowAffinityTerm struct {
 }
 
 // SpreadFieldValue names a property by which clusters are grouped.
+// +enum
 type SpreadFieldValue string
 
 const (

@@ -175,6 +175,7 @@ type ResourceSelector struct {
 }
 
 // PreemptionBehavior says whether a policy takes claimed templates over.
+// +enum
 type PreemptionBehavior string
 
 const (
@@ -185,6 +186,7 @@ const (
 )
 
 // ConflictResolution says what to do about an unmanaged object in the way.
+// +enum
 type ConflictResolution string
 
 const (
@@ -195,6 +197,7 @@ const (
 )
 
 // ActivationPreference says when policy changes take effect.
+// +enum
 type ActivationPreference string
 
 const (
@@ -223,6 +226,7 @@ type SuspendClusters struct {
 }
 
 // PriorityClassSource says where a priority class is looked up.
+// +enum
 type PriorityClassSource string
 
 const (

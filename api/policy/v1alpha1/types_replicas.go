@@ -1,6 +1,7 @@
 package v1alpha1
 
 // ReplicaSchedulingType says whether clusters share replicas or each get all.
+// +enum
 type ReplicaSchedulingType string
 
 const (
@@ -11,6 +12,7 @@ const (
 )
 
 // ReplicaDivisionPreference says how a count is divided.
+// +enum
 type ReplicaDivisionPreference string
 
 const (
@@ -21,6 +23,7 @@ const (
 )
 
 // DynamicWeightFactor is something measured that serves as a weight.
+// +enum
 type DynamicWeightFactor string
 
 const (

@@ -114,6 +114,7 @@ type WorkStatus struct {
 }
 
 // ResourceHealth is a judgement about an object in a member.
+// +enum
 type ResourceHealth string
 
 const (

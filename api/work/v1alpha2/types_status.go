@@ -33,6 +33,7 @@ const (
 )
 
 // ResourceHealth is a judgement about an object in a member.
+// +enum
 type ResourceHealth string
 
 const (
