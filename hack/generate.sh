@@ -42,6 +42,13 @@ go build -o "${work}/bin/" k8s.io/code-generator/cmd/deepcopy-gen k8s.io/kube-op
 	--report-filename "${work}/violations.txt" \
 	"${packages[@]}"
 
+# openapi-gen knows the model names only of packages that it generates; those of
+# Kubernetes are their import paths in reverse-domain form.
+sed -E -i \
+	-e 's#"k8s\.io/([A-Za-z0-9/.-]+\.[A-Z][A-Za-z0-9]*)"#"io.k8s.\1"#g' \
+	-e ':a; s#("io\.k8s\.[A-Za-z0-9.-]*)/#\1.#g; ta' \
+	api/openapi/zz_generated.openapi.go
+
 if grep -vE "${allowed}" "${work}/violations.txt" >&2; then
 	echo "hack/generate.sh: correct the types named above" >&2
 	exit 1

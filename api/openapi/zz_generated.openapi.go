@@ -182,7 +182,7 @@ func schema_flotilla_api_agent_v1alpha1_StatusReport(ref common.ReferenceCallbac
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -204,7 +204,7 @@ func schema_flotilla_api_agent_v1alpha1_StatusReport(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.StatusReportSpec{}.OpenAPIModelName(), v1alpha1.StatusReportStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			v1alpha1.StatusReportSpec{}.OpenAPIModelName(), v1alpha1.StatusReportStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -232,7 +232,7 @@ func schema_flotilla_api_agent_v1alpha1_StatusReportList(ref common.ReferenceCal
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -254,7 +254,7 @@ func schema_flotilla_api_agent_v1alpha1_StatusReportList(ref common.ReferenceCal
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.StatusReport{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			v1alpha1.StatusReport{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -375,7 +375,7 @@ func schema_flotilla_api_agent_v1alpha1_WorkObservation(ref common.ReferenceCall
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is the part of the object's status that the federation is interested in. Its fields depend on the kind.",
-							Ref:         ref("k8s.io/apimachinery/pkg/runtime.RawExtension"),
+							Ref:         ref("io.k8s.apimachinery.pkg.runtime.RawExtension"),
 						},
 					},
 					"health": {
@@ -390,7 +390,7 @@ func schema_flotilla_api_agent_v1alpha1_WorkObservation(ref common.ReferenceCall
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/runtime.RawExtension"},
+			"io.k8s.apimachinery.pkg.runtime.RawExtension"},
 	}
 }
 
@@ -522,7 +522,7 @@ func schema_flotilla_api_cluster_v1alpha1_Cluster(ref common.ReferenceCallback) 
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata. Labels are what label selectors of cluster affinities look at.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -544,7 +544,7 @@ func schema_flotilla_api_cluster_v1alpha1_Cluster(ref common.ReferenceCallback) 
 			},
 		},
 		Dependencies: []string{
-			clusterv1alpha1.ClusterSpec{}.OpenAPIModelName(), clusterv1alpha1.ClusterStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			clusterv1alpha1.ClusterSpec{}.OpenAPIModelName(), clusterv1alpha1.ClusterStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -572,7 +572,7 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterList(ref common.ReferenceCallba
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -594,7 +594,7 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterList(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			clusterv1alpha1.Cluster{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			clusterv1alpha1.Cluster{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -724,7 +724,7 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallba
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/api/core/v1.Taint"),
+										Ref:     ref("io.k8s.api.core.v1.Taint"),
 									},
 								},
 							},
@@ -754,7 +754,7 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterSpec(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName(), clusterv1alpha1.ResourceModel{}.OpenAPIModelName(), "k8s.io/api/core/v1.Taint"},
+			clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName(), clusterv1alpha1.ResourceModel{}.OpenAPIModelName(), "io.k8s.api.core.v1.Taint"},
 	}
 }
 
@@ -809,7 +809,7 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterStatus(ref common.ReferenceCall
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.Condition"),
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
 									},
 								},
 							},
@@ -851,7 +851,7 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterStatus(ref common.ReferenceCall
 			},
 		},
 		Dependencies: []string{
-			clusterv1alpha1.APIEnablement{}.OpenAPIModelName(), clusterv1alpha1.NodeSummary{}.OpenAPIModelName(), clusterv1alpha1.ResourceSummary{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.Condition"},
+			clusterv1alpha1.APIEnablement{}.OpenAPIModelName(), clusterv1alpha1.NodeSummary{}.OpenAPIModelName(), clusterv1alpha1.ResourceSummary{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition"},
 	}
 }
 
@@ -973,13 +973,13 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceModelRange(ref common.Referenc
 					"min": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Min is the smallest amount that is inside the range.",
-							Ref:         ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+							Ref:         ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 						},
 					},
 					"max": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Max is the smallest amount that is beyond the range.",
-							Ref:         ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+							Ref:         ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 						},
 					},
 				},
@@ -987,7 +987,7 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceModelRange(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			"io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -1006,7 +1006,7 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCa
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -1020,7 +1020,7 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCa
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -1034,7 +1034,7 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCa
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -1063,7 +1063,7 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -1122,7 +1122,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterAffinity(ref common.ReferenceCal
 					"labelSelector": {
 						SchemaProps: spec.SchemaProps{
 							Description: "LabelSelector is matched with the labels of the Cluster.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"),
 						},
 					},
 					"fieldSelector": {
@@ -1175,7 +1175,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterAffinity(ref common.ReferenceCal
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FieldSelector{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"},
+			policyv1alpha1.FieldSelector{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
 	}
 }
 
@@ -1197,7 +1197,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterAffinityTerm(ref common.Referenc
 					"labelSelector": {
 						SchemaProps: spec.SchemaProps{
 							Description: "LabelSelector is matched with the labels of the Cluster.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"),
 						},
 					},
 					"fieldSelector": {
@@ -1270,7 +1270,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterAffinityTerm(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FieldSelector{}.OpenAPIModelName(), policyv1alpha1.OverflowAffinityTerm{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"},
+			policyv1alpha1.FieldSelector{}.OpenAPIModelName(), policyv1alpha1.OverflowAffinityTerm{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
 	}
 }
 
@@ -1329,7 +1329,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterOverridePolicy(ref common.Refere
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -1344,7 +1344,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterOverridePolicy(ref common.Refere
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.OverrideSpec{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			policyv1alpha1.OverrideSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1372,7 +1372,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterOverridePolicyList(ref common.Re
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -1394,7 +1394,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterOverridePolicyList(ref common.Re
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.ClusterOverridePolicy{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			policyv1alpha1.ClusterOverridePolicy{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1465,7 +1465,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterPropagationPolicy(ref common.Ref
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -1480,7 +1480,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterPropagationPolicy(ref common.Ref
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.PropagationSpec{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			policyv1alpha1.PropagationSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1508,7 +1508,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterPropagationPolicyList(ref common
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -1530,7 +1530,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterPropagationPolicyList(ref common
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.ClusterPropagationPolicy{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			policyv1alpha1.ClusterPropagationPolicy{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1557,7 +1557,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterQuotaStatus(ref common.Reference
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -1571,7 +1571,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterQuotaStatus(ref common.Reference
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -1582,7 +1582,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterQuotaStatus(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			"io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -1611,7 +1611,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterTaintPolicy(ref common.Reference
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -1626,7 +1626,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterTaintPolicy(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.ClusterTaintPolicySpec{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			policyv1alpha1.ClusterTaintPolicySpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1654,7 +1654,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterTaintPolicyList(ref common.Refer
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -1676,7 +1676,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterTaintPolicyList(ref common.Refer
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.ClusterTaintPolicy{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			policyv1alpha1.ClusterTaintPolicy{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1883,7 +1883,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuota(ref common.Refer
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -1905,7 +1905,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuota(ref common.Refer
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FederatedResourceQuotaSpec{}.OpenAPIModelName(), policyv1alpha1.FederatedResourceQuotaStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			policyv1alpha1.FederatedResourceQuotaSpec{}.OpenAPIModelName(), policyv1alpha1.FederatedResourceQuotaStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -1933,7 +1933,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaList(ref common.R
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -1955,7 +1955,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaList(ref common.R
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FederatedResourceQuota{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			policyv1alpha1.FederatedResourceQuota{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -1974,7 +1974,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaSpec(ref common.R
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -2004,7 +2004,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaSpec(ref common.R
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.StaticClusterAssignment{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			policyv1alpha1.StaticClusterAssignment{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -2023,7 +2023,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaStatus(ref common
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -2037,7 +2037,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaStatus(ref common
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -2066,7 +2066,7 @@ func schema_flotilla_api_policy_v1alpha1_FederatedResourceQuotaStatus(ref common
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.ClusterQuotaStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			policyv1alpha1.ClusterQuotaStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -2152,7 +2152,7 @@ func schema_flotilla_api_policy_v1alpha1_FieldSelector(ref common.ReferenceCallb
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/api/core/v1.NodeSelectorRequirement"),
+										Ref:     ref("io.k8s.api.core.v1.NodeSelectorRequirement"),
 									},
 								},
 							},
@@ -2162,7 +2162,7 @@ func schema_flotilla_api_policy_v1alpha1_FieldSelector(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/api/core/v1.NodeSelectorRequirement"},
+			"io.k8s.api.core.v1.NodeSelectorRequirement"},
 	}
 }
 
@@ -2262,7 +2262,7 @@ func schema_flotilla_api_policy_v1alpha1_JSONPatchOperation(ref common.Reference
 					"value": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Value is any JSON. Not looked at by remove.",
-							Ref:         ref("k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON"),
+							Ref:         ref("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"),
 						},
 					},
 				},
@@ -2270,7 +2270,7 @@ func schema_flotilla_api_policy_v1alpha1_JSONPatchOperation(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON"},
+			"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"},
 	}
 }
 
@@ -2382,7 +2382,7 @@ func schema_flotilla_api_policy_v1alpha1_OverflowAffinityTerm(ref common.Referen
 					"labelSelector": {
 						SchemaProps: spec.SchemaProps{
 							Description: "LabelSelector is matched with the labels of the Cluster.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"),
 						},
 					},
 					"fieldSelector": {
@@ -2436,7 +2436,7 @@ func schema_flotilla_api_policy_v1alpha1_OverflowAffinityTerm(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FieldSelector{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"},
+			policyv1alpha1.FieldSelector{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
 	}
 }
 
@@ -2465,7 +2465,7 @@ func schema_flotilla_api_policy_v1alpha1_OverridePolicy(ref common.ReferenceCall
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -2480,7 +2480,7 @@ func schema_flotilla_api_policy_v1alpha1_OverridePolicy(ref common.ReferenceCall
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.OverrideSpec{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			policyv1alpha1.OverrideSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -2508,7 +2508,7 @@ func schema_flotilla_api_policy_v1alpha1_OverridePolicyList(ref common.Reference
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -2530,7 +2530,7 @@ func schema_flotilla_api_policy_v1alpha1_OverridePolicyList(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.OverridePolicy{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			policyv1alpha1.OverridePolicy{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -2793,7 +2793,7 @@ func schema_flotilla_api_policy_v1alpha1_Placement(ref common.ReferenceCallback)
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/api/core/v1.Toleration"),
+										Ref:     ref("io.k8s.api.core.v1.Toleration"),
 									},
 								},
 							},
@@ -2834,7 +2834,7 @@ func schema_flotilla_api_policy_v1alpha1_Placement(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.ClusterAffinity{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinityTerm{}.OpenAPIModelName(), policyv1alpha1.ReplicaSchedulingStrategy{}.OpenAPIModelName(), policyv1alpha1.SpreadConstraint{}.OpenAPIModelName(), policyv1alpha1.WorkloadAffinity{}.OpenAPIModelName(), "k8s.io/api/core/v1.Toleration"},
+			policyv1alpha1.ClusterAffinity{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinityTerm{}.OpenAPIModelName(), policyv1alpha1.ReplicaSchedulingStrategy{}.OpenAPIModelName(), policyv1alpha1.SpreadConstraint{}.OpenAPIModelName(), policyv1alpha1.WorkloadAffinity{}.OpenAPIModelName(), "io.k8s.api.core.v1.Toleration"},
 	}
 }
 
@@ -2865,7 +2865,7 @@ func schema_flotilla_api_policy_v1alpha1_PlaintextOverrider(ref common.Reference
 					"value": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Value is any JSON. Not looked at by remove.",
-							Ref:         ref("k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON"),
+							Ref:         ref("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"),
 						},
 					},
 				},
@@ -2873,7 +2873,7 @@ func schema_flotilla_api_policy_v1alpha1_PlaintextOverrider(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON"},
+			"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"},
 	}
 }
 
@@ -2902,7 +2902,7 @@ func schema_flotilla_api_policy_v1alpha1_PropagationPolicy(ref common.ReferenceC
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -2917,7 +2917,7 @@ func schema_flotilla_api_policy_v1alpha1_PropagationPolicy(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.PropagationSpec{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			policyv1alpha1.PropagationSpec{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -2945,7 +2945,7 @@ func schema_flotilla_api_policy_v1alpha1_PropagationPolicyList(ref common.Refere
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -2967,7 +2967,7 @@ func schema_flotilla_api_policy_v1alpha1_PropagationPolicyList(ref common.Refere
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.PropagationPolicy{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			policyv1alpha1.PropagationPolicy{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -3192,7 +3192,7 @@ func schema_flotilla_api_policy_v1alpha1_ResourceSelector(ref common.ReferenceCa
 					"labelSelector": {
 						SchemaProps: spec.SchemaProps{
 							Description: "LabelSelector restricts by labels. Unset: not restricted by labels.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"),
 						},
 					},
 				},
@@ -3200,7 +3200,7 @@ func schema_flotilla_api_policy_v1alpha1_ResourceSelector(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector"},
+			"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"},
 	}
 }
 
@@ -3394,7 +3394,7 @@ func schema_flotilla_api_policy_v1alpha1_StaticClusterAssignment(ref common.Refe
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -3405,7 +3405,7 @@ func schema_flotilla_api_policy_v1alpha1_StaticClusterAssignment(ref common.Refe
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			"io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -3636,7 +3636,7 @@ func schema_flotilla_api_policy_v1alpha1_YAMLPatchOperation(ref common.Reference
 					"value": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Value is any JSON. Not looked at by remove.",
-							Ref:         ref("k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON"),
+							Ref:         ref("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"),
 						},
 					},
 				},
@@ -3644,7 +3644,7 @@ func schema_flotilla_api_policy_v1alpha1_YAMLPatchOperation(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1.JSON"},
+			"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON"},
 	}
 }
 
@@ -3666,7 +3666,7 @@ func schema_flotilla_api_work_v1alpha1_AggregatedStatusItem(ref common.Reference
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is the part of the object's status in the member that the federation is interested in. Its fields depend on the kind.",
-							Ref:         ref("k8s.io/apimachinery/pkg/runtime.RawExtension"),
+							Ref:         ref("io.k8s.apimachinery.pkg.runtime.RawExtension"),
 						},
 					},
 					"applied": {
@@ -3688,7 +3688,7 @@ func schema_flotilla_api_work_v1alpha1_AggregatedStatusItem(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/runtime.RawExtension"},
+			"io.k8s.apimachinery.pkg.runtime.RawExtension"},
 	}
 }
 
@@ -3717,7 +3717,7 @@ func schema_flotilla_api_work_v1alpha1_ClusterResourceBinding(ref common.Referen
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -3739,7 +3739,7 @@ func schema_flotilla_api_work_v1alpha1_ClusterResourceBinding(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.ResourceBindingSpec{}.OpenAPIModelName(), workv1alpha1.ResourceBindingStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			workv1alpha1.ResourceBindingSpec{}.OpenAPIModelName(), workv1alpha1.ResourceBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -3767,7 +3767,7 @@ func schema_flotilla_api_work_v1alpha1_ClusterResourceBindingList(ref common.Ref
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -3789,7 +3789,7 @@ func schema_flotilla_api_work_v1alpha1_ClusterResourceBindingList(ref common.Ref
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.ClusterResourceBinding{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			workv1alpha1.ClusterResourceBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -3821,7 +3821,7 @@ func schema_flotilla_api_work_v1alpha1_ManifestStatus(ref common.ReferenceCallba
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is the part of the object's status in the member that the federation is interested in. Its fields depend on the kind.",
-							Ref:         ref("k8s.io/apimachinery/pkg/runtime.RawExtension"),
+							Ref:         ref("io.k8s.apimachinery.pkg.runtime.RawExtension"),
 						},
 					},
 					"health": {
@@ -3837,7 +3837,7 @@ func schema_flotilla_api_work_v1alpha1_ManifestStatus(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.ResourceIdentifier{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/runtime.RawExtension"},
+			workv1alpha1.ResourceIdentifier{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.runtime.RawExtension"},
 	}
 }
 
@@ -3894,7 +3894,7 @@ func schema_flotilla_api_work_v1alpha1_ObjectReference(ref common.ReferenceCallb
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -3912,7 +3912,7 @@ func schema_flotilla_api_work_v1alpha1_ObjectReference(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			"io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -3941,7 +3941,7 @@ func schema_flotilla_api_work_v1alpha1_ResourceBinding(ref common.ReferenceCallb
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -3963,7 +3963,7 @@ func schema_flotilla_api_work_v1alpha1_ResourceBinding(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.ResourceBindingSpec{}.OpenAPIModelName(), workv1alpha1.ResourceBindingStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			workv1alpha1.ResourceBindingSpec{}.OpenAPIModelName(), workv1alpha1.ResourceBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -3991,7 +3991,7 @@ func schema_flotilla_api_work_v1alpha1_ResourceBindingList(ref common.ReferenceC
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -4013,7 +4013,7 @@ func schema_flotilla_api_work_v1alpha1_ResourceBindingList(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.ResourceBinding{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			workv1alpha1.ResourceBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -4087,7 +4087,7 @@ func schema_flotilla_api_work_v1alpha1_ResourceBindingStatus(ref common.Referenc
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.Condition"),
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
 									},
 								},
 							},
@@ -4119,7 +4119,7 @@ func schema_flotilla_api_work_v1alpha1_ResourceBindingStatus(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.AggregatedStatusItem{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.Condition"},
+			workv1alpha1.AggregatedStatusItem{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition"},
 	}
 }
 
@@ -4245,7 +4245,7 @@ func schema_flotilla_api_work_v1alpha1_Work(ref common.ReferenceCallback) common
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -4267,7 +4267,7 @@ func schema_flotilla_api_work_v1alpha1_Work(ref common.ReferenceCallback) common
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.WorkSpec{}.OpenAPIModelName(), workv1alpha1.WorkStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			workv1alpha1.WorkSpec{}.OpenAPIModelName(), workv1alpha1.WorkStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -4295,7 +4295,7 @@ func schema_flotilla_api_work_v1alpha1_WorkList(ref common.ReferenceCallback) co
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -4317,7 +4317,7 @@ func schema_flotilla_api_work_v1alpha1_WorkList(ref common.ReferenceCallback) co
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.Work{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			workv1alpha1.Work{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -4382,7 +4382,7 @@ func schema_flotilla_api_work_v1alpha1_WorkStatus(ref common.ReferenceCallback) 
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.Condition"),
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
 									},
 								},
 							},
@@ -4411,7 +4411,7 @@ func schema_flotilla_api_work_v1alpha1_WorkStatus(ref common.ReferenceCallback) 
 			},
 		},
 		Dependencies: []string{
-			workv1alpha1.ManifestStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.Condition"},
+			workv1alpha1.ManifestStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition"},
 	}
 }
 
@@ -4466,7 +4466,7 @@ func schema_flotilla_api_work_v1alpha2_AggregatedStatusItem(ref common.Reference
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Status is the part of the object's status in the member that the federation is interested in. Its fields depend on the kind.",
-							Ref:         ref("k8s.io/apimachinery/pkg/runtime.RawExtension"),
+							Ref:         ref("io.k8s.apimachinery.pkg.runtime.RawExtension"),
 						},
 					},
 					"applied": {
@@ -4496,7 +4496,7 @@ func schema_flotilla_api_work_v1alpha2_AggregatedStatusItem(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/runtime.RawExtension"},
+			"io.k8s.apimachinery.pkg.runtime.RawExtension"},
 	}
 }
 
@@ -4578,7 +4578,7 @@ func schema_flotilla_api_work_v1alpha2_ClusterResourceBinding(ref common.Referen
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -4600,7 +4600,7 @@ func schema_flotilla_api_work_v1alpha2_ClusterResourceBinding(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ResourceBindingSpec{}.OpenAPIModelName(), v1alpha2.ResourceBindingStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			v1alpha2.ResourceBindingSpec{}.OpenAPIModelName(), v1alpha2.ResourceBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -4628,7 +4628,7 @@ func schema_flotilla_api_work_v1alpha2_ClusterResourceBindingList(ref common.Ref
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -4650,7 +4650,7 @@ func schema_flotilla_api_work_v1alpha2_ClusterResourceBindingList(ref common.Ref
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ClusterResourceBinding{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			v1alpha2.ClusterResourceBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -4713,7 +4713,7 @@ func schema_flotilla_api_work_v1alpha2_ComponentReplicaRequirements(ref common.R
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -4730,7 +4730,7 @@ func schema_flotilla_api_work_v1alpha2_ComponentReplicaRequirements(ref common.R
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.NodeClaim{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			v1alpha2.NodeClaim{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -4804,7 +4804,7 @@ func schema_flotilla_api_work_v1alpha2_GracefulEvictionTask(ref common.Reference
 					"creationTimestamp": {
 						SchemaProps: spec.SchemaProps{
 							Description: "CreationTimestamp is when the server recorded the task; the grace period starts then.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
 						},
 					},
 					"preservedLabelState": {
@@ -4848,7 +4848,7 @@ func schema_flotilla_api_work_v1alpha2_GracefulEvictionTask(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/apis/meta/v1.Time"},
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 
@@ -4862,7 +4862,7 @@ func schema_flotilla_api_work_v1alpha2_NodeClaim(ref common.ReferenceCallback) c
 					"hardNodeAffinity": {
 						SchemaProps: spec.SchemaProps{
 							Description: "HardNodeAffinity is the required part of its node affinity.",
-							Ref:         ref("k8s.io/api/core/v1.NodeSelector"),
+							Ref:         ref("io.k8s.api.core.v1.NodeSelector"),
 						},
 					},
 					"nodeSelector": {
@@ -4894,7 +4894,7 @@ func schema_flotilla_api_work_v1alpha2_NodeClaim(ref common.ReferenceCallback) c
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/api/core/v1.Toleration"),
+										Ref:     ref("io.k8s.api.core.v1.Toleration"),
 									},
 								},
 							},
@@ -4904,7 +4904,7 @@ func schema_flotilla_api_work_v1alpha2_NodeClaim(ref common.ReferenceCallback) c
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/api/core/v1.NodeSelector", "k8s.io/api/core/v1.Toleration"},
+			"io.k8s.api.core.v1.NodeSelector", "io.k8s.api.core.v1.Toleration"},
 	}
 }
 
@@ -4988,7 +4988,7 @@ func schema_flotilla_api_work_v1alpha2_ReplicaRequirements(ref common.ReferenceC
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+										Ref: ref("io.k8s.apimachinery.pkg.api.resource.Quantity"),
 									},
 								},
 							},
@@ -5012,7 +5012,7 @@ func schema_flotilla_api_work_v1alpha2_ReplicaRequirements(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.NodeClaim{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			v1alpha2.NodeClaim{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.api.resource.Quantity"},
 	}
 }
 
@@ -5041,7 +5041,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBinding(ref common.ReferenceCallb
 						SchemaProps: spec.SchemaProps{
 							Description: "Standard object metadata.",
 							Default:     map[string]interface{}{},
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
 						},
 					},
 					"spec": {
@@ -5063,7 +5063,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBinding(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ResourceBindingSpec{}.OpenAPIModelName(), v1alpha2.ResourceBindingStatus{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"},
+			v1alpha2.ResourceBindingSpec{}.OpenAPIModelName(), v1alpha2.ResourceBindingStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
 	}
 }
 
@@ -5091,7 +5091,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingList(ref common.ReferenceC
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Default: map[string]interface{}{},
-							Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"),
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
 						},
 					},
 					"items": {
@@ -5113,7 +5113,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingList(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.ResourceBinding{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.ListMeta"},
+			v1alpha2.ResourceBinding{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
 	}
 }
 
@@ -5264,7 +5264,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingSpec(ref common.ReferenceC
 					"rescheduleTriggeredAt": {
 						SchemaProps: spec.SchemaProps{
 							Description: "RescheduleTriggeredAt asks for a new choice of clusters from scratch, when it is later than status.lastScheduledTime.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
 						},
 					},
 					"suspension": {
@@ -5297,7 +5297,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingSpec(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			policyv1alpha1.FailoverBehavior{}.OpenAPIModelName(), policyv1alpha1.Placement{}.OpenAPIModelName(), v1alpha2.BindingSnapshot{}.OpenAPIModelName(), v1alpha2.Component{}.OpenAPIModelName(), v1alpha2.GracefulEvictionTask{}.OpenAPIModelName(), v1alpha2.ObjectReference{}.OpenAPIModelName(), v1alpha2.ReplicaRequirements{}.OpenAPIModelName(), v1alpha2.SchedulePriority{}.OpenAPIModelName(), v1alpha2.Suspension{}.OpenAPIModelName(), v1alpha2.TargetCluster{}.OpenAPIModelName(), v1alpha2.WorkloadAffinityGroups{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.Time"},
+			policyv1alpha1.FailoverBehavior{}.OpenAPIModelName(), policyv1alpha1.Placement{}.OpenAPIModelName(), v1alpha2.BindingSnapshot{}.OpenAPIModelName(), v1alpha2.Component{}.OpenAPIModelName(), v1alpha2.GracefulEvictionTask{}.OpenAPIModelName(), v1alpha2.ObjectReference{}.OpenAPIModelName(), v1alpha2.ReplicaRequirements{}.OpenAPIModelName(), v1alpha2.SchedulePriority{}.OpenAPIModelName(), v1alpha2.Suspension{}.OpenAPIModelName(), v1alpha2.TargetCluster{}.OpenAPIModelName(), v1alpha2.WorkloadAffinityGroups{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 
@@ -5325,7 +5325,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingStatus(ref common.Referenc
 					"lastScheduledTime": {
 						SchemaProps: spec.SchemaProps{
 							Description: "LastScheduledTime is when the scheduler last decided.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
 						},
 					},
 					"conditions": {
@@ -5346,7 +5346,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingStatus(ref common.Referenc
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Default: map[string]interface{}{},
-										Ref:     ref("k8s.io/apimachinery/pkg/apis/meta/v1.Condition"),
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
 									},
 								},
 							},
@@ -5378,7 +5378,7 @@ func schema_flotilla_api_work_v1alpha2_ResourceBindingStatus(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.AggregatedStatusItem{}.OpenAPIModelName(), "k8s.io/apimachinery/pkg/apis/meta/v1.Condition", "k8s.io/apimachinery/pkg/apis/meta/v1.Time"},
+			v1alpha2.AggregatedStatusItem{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 
