@@ -40,7 +40,7 @@ type Candidate struct {
 func Compare(a, b Candidate) int {
 	return cmp.Or(
 		cmp.Compare(scopeRank(a.Policy), scopeRank(b.Policy)),
-		-cmp.Compare(priority(a.Policy), priority(b.Policy)),
+		-cmp.Compare(a.Policy.GetSpec().ExplicitPriority(), b.Policy.GetSpec().ExplicitPriority()),
 		-cmp.Compare(a.Specificity, b.Specificity),
 		cmp.Compare(a.Policy.GetName(), b.Policy.GetName()),
 	)
@@ -51,13 +51,6 @@ func scopeRank(p policyv1alpha1.Policy) int {
 		return 0
 	}
 	return 1
-}
-
-func priority(p policyv1alpha1.Policy) int32 {
-	if v := p.GetSpec().Priority; v != nil {
-		return *v
-	}
-	return 0
 }
 
 // Decide picks the winner among the candidates for one template. current is the
@@ -107,7 +100,7 @@ func preempts(p, holder policyv1alpha1.Policy) bool {
 	if scopeRank(p) != scopeRank(holder) {
 		return scopeRank(p) < scopeRank(holder)
 	}
-	return priority(p) > priority(holder)
+	return p.GetSpec().ExplicitPriority() > holder.GetSpec().ExplicitPriority()
 }
 
 // selector is one compiled resourceSelector of a policy.

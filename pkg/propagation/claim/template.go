@@ -9,6 +9,9 @@ import (
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 )
 
+// BoundValue is the value of the label names.LabelBound.
+const BoundValue = "true"
+
 // Template is what a policy can see of an object.
 type Template struct {
 	GroupKind schema.GroupKind
@@ -83,13 +86,13 @@ type claimKeys struct {
 
 var (
 	namespacedKeys = claimKeys{
-		id:        names.LabelPropagationPolicyPermanentID,
-		name:      names.AnnotationPropagationPolicyName,
-		namespace: names.AnnotationPropagationPolicyNamespace,
+		id:        names.PropagationPolicyPermanentIDLabel,
+		name:      names.PropagationPolicyNameAnnotation,
+		namespace: names.PropagationPolicyNamespaceAnnotation,
 	}
 	clusterKeys = claimKeys{
-		id:   names.LabelClusterPropagationPolicyPermanentID,
-		name: names.AnnotationClusterPropagationPolicyName,
+		id:   names.ClusterPropagationPolicyPermanentIDLabel,
+		name: names.ClusterPropagationPolicyNameAnnotation,
 	}
 )
 
@@ -145,7 +148,7 @@ func HasMarks(obj metav1.Object) bool {
 func Stamp(obj metav1.Object, p policyv1alpha1.Policy) {
 	StampClaim(obj, Of(p))
 	objLabels := copied(obj.GetLabels(), 1)
-	objLabels[names.LabelBound] = names.LabelBoundValue
+	objLabels[names.LabelBound] = BoundValue
 	obj.SetLabels(objLabels)
 }
 
