@@ -1,0 +1,37 @@
+// Package projection computes the Works of every cluster from templates,
+// bindings and override policies:
+//
+//	work = override(revise(template, replicas(cluster)), cluster)
+//
+// Nothing is stored per (template, cluster). A Projection is told of every
+// change of its inputs (SetBinding, SetTemplate, ...); it keeps per pair what a
+// reader needs to notice a change, two counters and two hashes, and renders a
+// manifest when somebody reads it. Memory is therefore O(templates + bindings)
+// plus about a hundred bytes per pair.
+//
+// # Invariants
+//
+//   - Render is a pure function: no clock, no I/O. Equal inputs give byte-equal
+//     Works on every replica of the API server.
+//   - A Work goes away for one reason only: its binding is gone or no longer
+//     names the cluster (or its namespace is gone). A template that is missing
+//     or cannot be rendered leaves the Work in place, without manifests and
+//     with the condition Rendered=False; agents then leave the member alone.
+//   - A cluster that is not registered has no Works to read. Reads fail with
+//     NotFound instead of returning an empty list, which an agent would take
+//     for the wish to delete everything.
+//
+// # Resource versions
+//
+// The projection has its own: 64 bits, the epoch of the process in the high
+// half and a counter in the low half. A watch from another epoch, or older than
+// the deletions that are still remembered, ends with 410 Gone and the client
+// lists again. Watches are level-triggered: a slow client skips intermediate
+// states of a Work but never a Work. Status changes have their own counter, so
+// that agents, who make them, are not woken by them.
+//
+// # Concurrency
+//
+// All methods are safe for concurrent use. One lock guards the index; rendering
+// happens outside of it, on inputs that are never modified.
+package projection

@@ -1,0 +1,307 @@
+package projection
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+)
+
+// Interpreter is what the projection asks of the kinds it renders.
+type Interpreter interface {
+	Replicas(obj *unstructured.Unstructured) (replicas int32, req *workv1alpha2.ReplicaRequirements, ok bool, err error)
+	ReviseReplicas(obj *unstructured.Unstructured, replicas int32) error
+	Prune(obj *unstructured.Unstructured)
+}
+
+// Overrides are the override policies that apply to one template in one
+// cluster.
+type Overrides interface {
+	// Apply changes obj and returns the annotations that record what applied.
+	Apply(obj *unstructured.Unstructured, cluster string) (annotations map[string]string, err error)
+}
+
+// Projection is the index over all inputs. Make one with New.
+type Projection struct {
+	interpreter Interpreter
+	epoch       uint32
+
+	mu        sync.RWMutex
+	counter   version
+	bindings  map[Key]*source
+	spaces    map[string]*source // namespaces that go everywhere
+	byTmpl    map[TemplateKey]map[*source]struct{}
+	templates map[TemplateKey]*template
+	// ready are the kinds whose templates have been listed. Works of other
+	// kinds wait: a template not seen yet is not a template that is missing.
+	ready  map[schema.GroupKind]bool
+	views  map[string]*view
+	stored map[Key]*workv1alpha1.Work // by execution namespace and name
+	// anyView is closed when any view changes, and replaced.
+	anyView chan struct{}
+
+	overrides overrideIndex
+}
+
+// New makes an empty projection. epoch must differ between any two processes
+// whose clients may meet: the start time in seconds does.
+func New(interpreter Interpreter, epoch time.Time) *Projection {
+	return &Projection{
+		interpreter: interpreter,
+		epoch:       uint32(epoch.Unix()),
+		bindings:    map[Key]*source{},
+		spaces:      map[string]*source{},
+		byTmpl:      map[TemplateKey]map[*source]struct{}{},
+		templates:   map[TemplateKey]*template{},
+		ready:       map[schema.GroupKind]bool{},
+		views:       map[string]*view{},
+		stored:      map[Key]*workv1alpha1.Work{},
+		anyView:     make(chan struct{}),
+		overrides:   newOverrideIndex(),
+	}
+}
+
+// next is the version of the next change. Callers hold mu.
+func (p *Projection) next() version {
+	p.counter++
+	return p.counter
+}
+
+// SetBinding adds or replaces a binding. The projection keeps b.
+func (p *Projection) SetBinding(b workv1alpha2.Binding) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := KeyOf(b)
+	src := p.bindings[key]
+	if src != nil && src.template != templateKeyOf(b) {
+		p.drop(src)
+		src = nil
+	}
+	if src == nil {
+		ref := b.GetSpec().Resource
+		src = &source{
+			key:      key,
+			template: templateKeyOf(b),
+			workName: names.WorkName(ref.Kind, ref.Namespace, ref.Name),
+			placed:   map[string]*entry{},
+		}
+		p.bindings[key] = src
+		p.link(src)
+	}
+	src.binding = b
+	p.place(src)
+}
+
+// DeleteBinding takes a binding's Works away.
+func (p *Projection) DeleteBinding(key Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if src := p.bindings[key]; src != nil {
+		p.drop(src)
+		delete(p.bindings, key)
+	}
+}
+
+// KindReady says that the templates of a kind have been listed.
+func (p *Projection) KindReady(kind schema.GroupKind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ready[kind] {
+		return
+	}
+	p.ready[kind] = true
+	for key, sources := range p.byTmpl {
+		if key.GroupKind == kind {
+			for src := range sources {
+				p.place(src)
+			}
+		}
+	}
+}
+
+// AddCluster registers a cluster: from now on it has Works to read.
+func (p *Projection) AddCluster(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.views[name] != nil {
+		return
+	}
+	v := newView(name)
+	p.views[name] = v
+	for _, src := range p.bindings {
+		p.place(src)
+	}
+	for _, src := range p.spaces {
+		p.place(src)
+	}
+	for key, work := range p.stored {
+		if key.Namespace == names.ExecutionNamespace(name) {
+			v.add(&entry{name: work.Name, work: work}, p.next())
+		}
+	}
+	p.notifyAny()
+}
+
+// RemoveCluster ends every watch of the cluster with an error. No Work is
+// reported as deleted: leaving the federation deletes nothing in the member.
+func (p *Projection) RemoveCluster(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.views[name]
+	if v == nil {
+		return
+	}
+	delete(p.views, name)
+	for _, e := range v.entries {
+		if e.src != nil {
+			delete(e.src.placed, name)
+		}
+	}
+	v.gone = true
+	v.notify()
+	p.notifyAny()
+}
+
+// SetStored adds or replaces a Work that somebody created.
+func (p *Projection) SetStored(work *workv1alpha1.Work) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := Key{work.Namespace, work.Name}
+	before := p.stored[key]
+	p.stored[key] = work
+	cluster, _ := names.ClusterOf(work.Namespace)
+	v := p.views[cluster]
+	if v == nil {
+		return
+	}
+	e := v.entries[work.Name]
+	switch {
+	case e == nil:
+		v.add(&entry{name: work.Name, work: work}, p.next())
+	case e.work == nil:
+		return // a computed Work has the name; the store refuses such creates
+	default:
+		e.work = work
+		// Without a spec change only status or metadata moved.
+		v.change(e, p.next(), before == nil || before.Generation != work.Generation || work.DeletionTimestamp != nil)
+	}
+	p.notifyAny()
+}
+
+// DeleteStored takes a stored Work away.
+func (p *Projection) DeleteStored(namespace, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := Key{namespace, name}
+	work := p.stored[key]
+	delete(p.stored, key)
+	cluster, _ := names.ClusterOf(namespace)
+	v := p.views[cluster]
+	if work == nil || v == nil {
+		return
+	}
+	if e := v.entries[name]; e != nil && e.work != nil {
+		v.remove(e, p.next(), work)
+		p.notifyAny()
+	}
+}
+
+func (p *Projection) link(src *source) {
+	set := p.byTmpl[src.template]
+	if set == nil {
+		set = map[*source]struct{}{}
+		p.byTmpl[src.template] = set
+	}
+	set[src] = struct{}{}
+}
+
+// drop takes a source's Works away and forgets it.
+func (p *Projection) drop(src *source) {
+	for cluster, e := range src.placed {
+		p.withdraw(src, cluster, e)
+	}
+	delete(p.byTmpl[src.template], src)
+	if len(p.byTmpl[src.template]) == 0 {
+		delete(p.byTmpl, src.template)
+	}
+	p.notifyAny()
+}
+
+func (p *Projection) withdraw(src *source, cluster string, e *entry) {
+	delete(src.placed, cluster)
+	v := p.views[cluster]
+	if v == nil {
+		return
+	}
+	at := p.next()
+	v.remove(e, at, tombstone(p.inputs(src, cluster, share{replicas: -1}), formatVersion(p.epoch, at)))
+}
+
+// place brings the entries of a source in line with its inputs.
+func (p *Projection) place(src *source) {
+	if !p.ready[src.template.GroupKind] && src.binding != nil {
+		return
+	}
+	tmpl := p.templates[src.template]
+	want := p.wanted(src, tmpl)
+	for cluster, e := range src.placed {
+		if _, keep := want[cluster]; !keep {
+			p.withdraw(src, cluster, e)
+		}
+	}
+	items := reported(src.binding)
+	for cluster, s := range want {
+		v := p.views[cluster]
+		if v == nil {
+			continue
+		}
+		hash := pairHash(src, tmpl, s, p.overrides.hash(src.template, tmpl, cluster))
+		status := statusHash(items[cluster])
+		e := src.placed[cluster]
+		switch {
+		case e == nil && v.entries[src.workName] != nil:
+			// Two templates whose Works have one name: the first keeps it.
+		case e == nil:
+			e = &entry{name: src.workName, src: src, hash: hash, status: status}
+			src.placed[cluster] = e
+			v.add(e, p.next())
+		case e.hash != hash:
+			e.hash, e.status = hash, status
+			v.change(e, p.next(), true)
+		case e.status != status:
+			e.status = status
+			v.change(e, p.next(), false)
+		}
+	}
+	p.notifyAny()
+}
+
+func (p *Projection) wanted(src *source, tmpl *template) map[string]share {
+	if src.binding != nil {
+		return shares(src.binding, tmpl != nil && tmpl.divisible)
+	}
+	want := make(map[string]share, len(p.views))
+	for cluster := range p.views {
+		want[cluster] = share{replicas: -1}
+	}
+	return want
+}
+
+func (p *Projection) notifyAny() {
+	close(p.anyView)
+	p.anyView = make(chan struct{})
+}
+
+// inputs takes what a Work is rendered from. Callers hold mu.
+func (p *Projection) inputs(src *source, cluster string, s share) inputs {
+	tmpl := p.templates[src.template]
+	return inputs{
+		cluster: cluster, workName: src.workName, key: src.template, binding: src.binding,
+		template: tmpl, share: s, overrides: p.overrides.of(src.template, tmpl),
+	}
+}

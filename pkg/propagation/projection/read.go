@@ -1,0 +1,179 @@
+package projection
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+)
+
+// Origin says where a computed Work comes from.
+type Origin struct {
+	// Binding is empty for the Work of a namespace.
+	Binding Key
+	UID     types.UID
+}
+
+// Lookup finds the origin of a cluster's computed Work.
+func (p *Projection) Lookup(cluster, work string) (Origin, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	v := p.views[cluster]
+	if v == nil {
+		return Origin{}, false
+	}
+	e := v.entries[work]
+	if e == nil || e.src == nil {
+		return Origin{}, false
+	}
+	return Origin{Binding: e.src.key, UID: workUID(p.inputs(e.src, cluster, share{}))}, true
+}
+
+// Get returns a computed Work; false when there is none of that name.
+func (p *Projection) Get(cluster, name string) (*workv1alpha1.Work, bool) {
+	p.mu.RLock()
+	v := p.views[cluster]
+	if v == nil || v.entries[name] == nil || v.entries[name].src == nil {
+		p.mu.RUnlock()
+		return nil, false
+	}
+	shot := p.snapshot(v, v.entries[name], byLatest)
+	p.mu.RUnlock()
+	return p.render(shot), true
+}
+
+// StoredVersion translates the projected resource version of a stored Work into
+// the one of its storage. It fails with a conflict when the Work has changed
+// since.
+func (p *Projection) StoredVersion(cluster, name, resourceVersion string) (string, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	conflict := func(why string) error {
+		return apierrors.NewConflict(workv1alpha1.Resource(workv1alpha1.ResourcePluralWork), name, fmt.Errorf("%s; read it again and repeat the change", why))
+	}
+	v := p.views[cluster]
+	if v == nil || v.entries[name] == nil || v.entries[name].work == nil {
+		return "", conflict("the Work is not there any more")
+	}
+	e := v.entries[name]
+	for o := range orders {
+		if resourceVersion == formatVersion(p.epoch, e.changed[o]) {
+			return e.work.ResourceVersion, nil
+		}
+	}
+	return "", conflict("the Work has been modified")
+}
+
+// List returns the Works of a cluster, or of all with an empty name, sorted by
+// namespace and name, and the resource version to watch from.
+func (p *Projection) List(cluster string, o WatchOptions) (*workv1alpha1.WorkList, error) {
+	p.mu.RLock()
+	views, err := p.viewsOf(cluster)
+	if err != nil {
+		p.mu.RUnlock()
+		return nil, err
+	}
+	var shots []shot
+	for _, v := range views {
+		for _, e := range v.entries {
+			if o.Name == "" || o.Name == e.name {
+				shots = append(shots, p.snapshot(v, e, o.order()))
+			}
+		}
+	}
+	list := &workv1alpha1.WorkList{ListMeta: metav1.ListMeta{ResourceVersion: formatVersion(p.epoch, p.counter)}}
+	p.mu.RUnlock()
+
+	slices.SortFunc(shots, func(a, b shot) int {
+		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.name, b.name))
+	})
+	list.Items = make([]workv1alpha1.Work, 0, len(shots))
+	for _, s := range shots {
+		list.Items = append(list.Items, *p.render(s))
+	}
+	return list, nil
+}
+
+// viewsOf finds the views of a request. Callers hold mu.
+func (p *Projection) viewsOf(cluster string) ([]*view, error) {
+	if cluster == "" {
+		views := make([]*view, 0, len(p.views))
+		for _, v := range p.views {
+			views = append(views, v)
+		}
+		return views, nil
+	}
+	if v := p.views[cluster]; v != nil {
+		return []*view{v}, nil
+	}
+	return nil, apierrors.NewNotFound(clusterv1alpha1.Resource("clusters"), cluster)
+}
+
+// shot is an entry as it was under the lock.
+type shot struct {
+	cluster string
+	name    string
+	stored  *workv1alpha1.Work
+	deleted *workv1alpha1.Work
+	inputs  inputs
+	created version
+	changed version
+	version string
+}
+
+// snapshot takes an entry. Callers hold mu.
+func (p *Projection) snapshot(v *view, e *entry, o order) shot {
+	s := shot{
+		cluster: v.cluster, name: e.name, stored: e.work, created: e.created, changed: e.changed[o],
+		version: formatVersion(p.epoch, e.changed[o]),
+	}
+	switch {
+	case e.deleted:
+		s.deleted = e.last
+	case e.src != nil:
+		s.inputs = p.inputs(e.src, v.cluster, p.wantedIn(e.src, v.cluster))
+		s.inputs.version = s.version
+	}
+	return s
+}
+
+func (p *Projection) wantedIn(src *source, cluster string) share {
+	if src.binding == nil {
+		return share{replicas: -1}
+	}
+	tmpl := p.templates[src.template]
+	return shareOf(src.binding, tmpl != nil && tmpl.divisible, cluster)
+}
+
+// render turns a snapshot into the Work a client sees.
+func (p *Projection) render(s shot) *workv1alpha1.Work {
+	switch {
+	case s.deleted != nil:
+		work := s.deleted.DeepCopy()
+		work.ResourceVersion = s.version
+		return work
+	case s.stored != nil:
+		work := s.stored.DeepCopy()
+		work.ResourceVersion = s.version
+		return work
+	default:
+		return render(s.inputs, p.interpreter.ReviseReplicas)
+	}
+}
+
+// tombstone is what watchers are told of a Work that is gone.
+func tombstone(in inputs, version string) *workv1alpha1.Work {
+	return &workv1alpha1.Work{
+		TypeMeta: metav1.TypeMeta{APIVersion: workv1alpha1.GroupVersion.String(), Kind: workv1alpha1.ResourceKindWork},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: in.workName, Namespace: names.ExecutionNamespace(in.cluster), UID: workUID(in), ResourceVersion: version,
+		},
+	}
+}

@@ -1,0 +1,194 @@
+package projection
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/flotilla-io/flotilla/api/names"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+)
+
+// WorkRendered is the condition of a computed Work that could not be computed:
+// False, with the rule that failed. It is absent when all is well.
+const WorkRendered = "Rendered"
+
+// ErrTemplateMissing is the reason a Work has no manifest when its template is
+// gone but its binding is not, yet.
+var ErrTemplateMissing = errors.New("template not found")
+
+// Reviser writes replicas into a manifest; Interpreter.ReviseReplicas is one.
+type Reviser func(obj *unstructured.Unstructured, replicas int32) error
+
+// inputs are all that a Work is computed from, taken under the lock. None of
+// them is modified afterwards.
+type inputs struct {
+	cluster   string
+	workName  string
+	key       TemplateKey
+	binding   workv1alpha2.Binding
+	template  *template
+	share     share
+	overrides Overrides
+	version   string
+}
+
+// render computes a Work. It never fails: what cannot be rendered becomes a
+// Work without manifests that says why.
+func render(in inputs, revise Reviser) *workv1alpha1.Work {
+	work := &workv1alpha1.Work{
+		TypeMeta: metav1.TypeMeta{APIVersion: workv1alpha1.GroupVersion.String(), Kind: workv1alpha1.ResourceKindWork},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            in.workName,
+			Namespace:       names.ExecutionNamespace(in.cluster),
+			ResourceVersion: in.version,
+			UID:             workUID(in),
+		},
+	}
+	if b := in.binding; b != nil {
+		work.CreationTimestamp = b.GetCreationTimestamp()
+		label := names.ResourceBindingPermanentIDLabel
+		if b.GetNamespace() == "" {
+			label = names.ClusterResourceBindingPermanentIDLabel
+		}
+		if id := b.GetLabels()[label]; id != "" {
+			work.Labels = map[string]string{label: id}
+		}
+		work.Annotations = map[string]string{"resourcebinding.karmada.io/name": b.GetName()}
+		if b.GetNamespace() != "" {
+			work.Annotations["resourcebinding.karmada.io/namespace"] = b.GetNamespace()
+		}
+		work.Spec.PreserveResourcesOnDeletion = b.GetSpec().PreserveResourcesOnDeletion
+	} else if in.template != nil {
+		work.CreationTimestamp = metav1.NewTime(time.Unix(in.template.created, 0))
+	}
+	if in.share.suspended {
+		suspended := true
+		work.Spec.SuspendDispatching = &suspended
+	}
+	raw, err := manifest(in, revise)
+	if err != nil {
+		work.Status.Conditions = append(work.Status.Conditions, metav1.Condition{
+			Type: WorkRendered, Status: metav1.ConditionFalse, Reason: "RenderFailed", Message: err.Error(),
+			LastTransitionTime: work.CreationTimestamp,
+		})
+	} else {
+		work.Spec.Workload.Manifests = []workv1alpha1.Manifest{{RawExtension: runtime.RawExtension{Raw: raw}}}
+	}
+	reportedStatus(work, in)
+	return work
+}
+
+// workUID is derived, so it is the same on every replica and across restarts,
+// and another one when the template is another one.
+func workUID(in inputs) types.UID {
+	origin := ""
+	switch {
+	case in.binding != nil:
+		origin = string(in.binding.GetUID())
+	case in.template != nil:
+		origin = string(in.template.uid)
+	}
+	return types.UID(uuid.NewSHA1(uuid.NameSpaceOID, []byte(origin+"/"+in.cluster)).String())
+}
+
+func manifest(in inputs, revise Reviser) ([]byte, error) {
+	if in.template == nil {
+		return nil, fmt.Errorf("%s %s: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), ErrTemplateMissing)
+	}
+	if in.template.err != nil {
+		return nil, in.template.err
+	}
+	obj := &unstructured.Unstructured{}
+	if err := json.Unmarshal(in.template.manifest, &obj.Object); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), err)
+	}
+	managedLabels, managedAnnotations := sortedKeys(obj.GetLabels()), sortedKeys(obj.GetAnnotations())
+	if in.share.replicas >= 0 {
+		if err := revise(obj, in.share.replicas); err != nil {
+			return nil, fmt.Errorf("%s %s in cluster %s: set replicas to %d: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), in.cluster, in.share.replicas, err)
+		}
+	}
+	applied := map[string]string{}
+	if in.overrides != nil {
+		var err error
+		if applied, err = in.overrides.Apply(obj, in.cluster); err != nil {
+			return nil, err
+		}
+	}
+
+	labels := withDefault(obj.GetLabels())
+	labels[names.ManagedLabel] = names.ManagedLabelValue
+	obj.SetLabels(labels)
+	annotations := withDefault(obj.GetAnnotations())
+	maps.Copy(annotations, applied)
+	annotations[names.WorkNameAnnotation] = in.workName
+	annotations[names.WorkNamespaceAnnotation] = names.ExecutionNamespace(in.cluster)
+	annotations[names.TemplateUIDAnnotation] = string(in.template.uid)
+	if in.template.generation > 0 {
+		annotations[names.TemplateGenerationAnnotation] = strconv.FormatInt(in.template.generation, 10)
+	}
+	annotations[names.ManagedLabelsAnnotation] = strings.Join(managedLabels, ",")
+	annotations[names.ManagedAnnotationsAnnotation] = strings.Join(managedAnnotations, ",")
+	if in.binding != nil && in.binding.GetSpec().ConflictResolution == policyv1alpha1.ConflictOverwrite {
+		if _, set := annotations[names.ConflictResolutionAnnotation]; !set {
+			annotations[names.ConflictResolutionAnnotation] = "overwrite"
+		}
+	}
+	obj.SetAnnotations(annotations)
+	return json.Marshal(obj.Object)
+}
+
+// reportedStatus fills the status a cluster reported, as folded in the binding.
+func reportedStatus(work *workv1alpha1.Work, in inputs) {
+	item := aggregatedItem(in.binding, in.cluster)
+	if item == nil {
+		return
+	}
+	condition := metav1.Condition{
+		Type: workv1alpha1.WorkApplied, Status: metav1.ConditionTrue, Reason: workv1alpha1.AppliedSuccessfulReason,
+		Message: "Manifest has been applied", LastTransitionTime: work.CreationTimestamp,
+	}
+	if !item.Applied {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, workv1alpha1.AppliedFailedReason, item.AppliedMessage
+	}
+	work.Status.Conditions = append(work.Status.Conditions, condition)
+	ref := in.binding.GetSpec().Resource
+	version := ref.APIVersion[strings.Index(ref.APIVersion, "/")+1:]
+	work.Status.ManifestStatuses = []workv1alpha1.ManifestStatus{{
+		Identifier: workv1alpha1.ResourceIdentifier{
+			Group: in.key.Group, Version: version, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name,
+		},
+		Status: item.Status,
+		Health: workv1alpha1.ResourceHealth(item.Health),
+	}}
+}
+
+func join(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "/" + name
+}
+
+func withDefault(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
