@@ -3273,7 +3273,7 @@ func schema_flotilla_api_policy_v1alpha1_SpreadConstraint(ref common.ReferenceCa
 				Properties: map[string]spec.Schema{
 					"spreadByField": {
 						SchemaProps: spec.SchemaProps{
-							Description: "SpreadByField groups clusters by a field. It excludes SpreadByLabel.\n\nPossible enum values:\n - `\"cluster\"` makes every cluster its own group.\n - `\"provider\"` groups by spec.provider.\n - `\"region\"` groups by spec.region.\n - `\"zone\"` groups by spec.zones.",
+							Description: "SpreadByField groups clusters by a field. It excludes SpreadByLabel. Default cluster, when SpreadByLabel is empty too.\n\nPossible enum values:\n - `\"cluster\"` makes every cluster its own group.\n - `\"provider\"` groups by spec.provider.\n - `\"region\"` groups by spec.region.\n - `\"zone\"` groups by spec.zones.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"cluster", "provider", "region", "zone"},
@@ -3295,7 +3295,7 @@ func schema_flotilla_api_policy_v1alpha1_SpreadConstraint(ref common.ReferenceCa
 					},
 					"minGroups": {
 						SchemaProps: spec.SchemaProps{
-							Description: "MinGroups is the smallest number of groups to choose; with fewer available nothing is scheduled. Default 1 when MaxGroups is given too.",
+							Description: "MinGroups is the smallest number of groups to choose; with fewer available nothing is scheduled. Default 1.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},

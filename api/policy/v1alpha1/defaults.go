@@ -51,9 +51,20 @@ func SetDefaults_PropagationSpec(spec *PropagationSpec) {
 }
 
 // SetDefaults_Placement fills the type of a replica scheduling that has none.
+// A spread constraint that groups by nothing counts clusters, and needs one
+// group at least.
 func SetDefaults_Placement(placement *Placement) {
 	if s := placement.ReplicaScheduling; s != nil && s.ReplicaSchedulingType == "" {
 		s.ReplicaSchedulingType = ReplicaSchedulingTypeDivided
+	}
+	for i := range placement.SpreadConstraints {
+		c := &placement.SpreadConstraints[i]
+		if c.SpreadByField == "" && c.SpreadByLabel == "" {
+			c.SpreadByField = SpreadByFieldCluster
+		}
+		if c.MinGroups == 0 {
+			c.MinGroups = 1
+		}
 	}
 }
 

@@ -125,6 +125,7 @@ const (
 // SpreadConstraint says over how many groups of clusters to spread.
 type SpreadConstraint struct {
 	// SpreadByField groups clusters by a field. It excludes SpreadByLabel.
+	// Default cluster, when SpreadByLabel is empty too.
 	// +optional
 	SpreadByField SpreadFieldValue `json:"spreadByField,omitempty"`
 
@@ -138,7 +139,7 @@ type SpreadConstraint struct {
 	MaxGroups int `json:"maxGroups,omitempty"`
 
 	// MinGroups is the smallest number of groups to choose; with fewer
-	// available nothing is scheduled. Default 1 when MaxGroups is given too.
+	// available nothing is scheduled. Default 1.
 	// +optional
 	MinGroups int `json:"minGroups,omitempty"`
 }
