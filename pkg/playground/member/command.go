@@ -29,6 +29,7 @@ func NewCommand() *cobra.Command {
 	flags.StringVar(&c.Name, "name", "", "name of the cluster")
 	flags.StringVar(&c.Dir, "dir", "", "directory for all data of the member")
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "where to write the administrator's kubeconfig")
+	flags.StringVar(&c.ReadyFile, "ready-file", "", "file that exists while the member is ready")
 	flags.IntVar(&c.Port, "port", 0, "loopback port of the API server")
 	flags.IntVar(&c.Nodes, "nodes", 1, "number of simulated nodes")
 	flags.IntVar(&c.Verbosity, "verbosity", 0, "log level")

@@ -16,6 +16,9 @@ type Config struct {
 	Dir string
 	// Kubeconfig is written for people and agents when the API is served.
 	Kubeconfig string
+	// ReadyFile exists while the API is served and the nodes are ready. It
+	// holds the id of the serving process.
+	ReadyFile string
 	// Port is the loopback port of the API server.
 	Port int
 	// Nodes is how many nodes are simulated.
@@ -37,15 +40,16 @@ func (c *Config) complete() error {
 	if c.Nodes < 0 {
 		return fmt.Errorf("%w: member %s: %d nodes; use 0 or more", ErrConfig, c.Name, c.Nodes)
 	}
-	if c.Dir == "" || c.Kubeconfig == "" {
-		return fmt.Errorf("%w: member %s: the directory and the kubeconfig need a path", ErrConfig, c.Name)
-	}
-	var err error
-	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
-		return fmt.Errorf("%w: member %s: directory: %w", ErrConfig, c.Name, err)
-	}
-	if c.Kubeconfig, err = filepath.Abs(c.Kubeconfig); err != nil {
-		return fmt.Errorf("%w: member %s: kubeconfig: %w", ErrConfig, c.Name, err)
+	// Run changes the working directory.
+	for _, path := range []*string{&c.Dir, &c.Kubeconfig, &c.ReadyFile} {
+		if *path == "" {
+			return fmt.Errorf("%w: member %s: the directory, the kubeconfig and the ready file need a path", ErrConfig, c.Name)
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("%w: member %s: %w", ErrConfig, c.Name, err)
+		}
+		*path = abs
 	}
 	return nil
 }
@@ -53,12 +57,6 @@ func (c *Config) complete() error {
 // Server is the URL of the member's API.
 func (c *Config) Server() string {
 	return fmt.Sprintf("https://127.0.0.1:%d", c.Port)
-}
-
-// ReadyFile exists in a member's directory while its API is served and its
-// nodes are ready. It holds the id of the serving process.
-func ReadyFile(dir string) string {
-	return filepath.Join(dir, "ready")
 }
 
 func (c *Config) pki(file string) string {

@@ -26,6 +26,8 @@ func startEtcd(ctx context.Context, c *Config) (*embed.Etcd, error) {
 	config.InitialCluster = config.InitialClusterFromName(c.Name)
 	config.LogLevel = "warn"
 	config.LogOutputs = []string{"stderr"}
+	// Embedded, etcd has no default and would report each request as slow.
+	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	// The apiserver compacts every five minutes; what etcd frees that way it
 	// reuses. 2 GiB is far more than simulated clusters ever hold.
 	config.QuotaBackendBytes = 2 << 30

@@ -39,7 +39,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := os.Chdir(c.Dir); err != nil {
 		return fmt.Errorf("member %s: %w", c.Name, err)
 	}
-	if err := os.Remove(ReadyFile(c.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(c.ReadyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("member %s: %w", c.Name, err)
 	}
 	admin, err := certificates(&c, time.Now())
@@ -100,7 +100,7 @@ func run(ctx context.Context, c *Config, all *components, etcd *embed.Etcd, admi
 	} else if err != nil {
 		err = fmt.Errorf("member %s: %w", c.Name, err)
 	}
-	if removed := os.Remove(ReadyFile(c.Dir)); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
+	if removed := os.Remove(c.ReadyFile); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
 		logger.Error(removed, "The ready file stays behind", "member", c.Name)
 	}
 	if !clients.stop(stopTimeout) {
@@ -145,7 +145,7 @@ func start(ctx context.Context, c *Config, clients *group, all *components, admi
 	}); err != nil {
 		return err
 	}
-	return pki.WriteFile(ReadyFile(c.Dir), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+	return pki.WriteFile(c.ReadyFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
 }
 
 func served(ctx context.Context, client rest.Interface) (bool, error) {
