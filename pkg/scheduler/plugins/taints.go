@@ -1,0 +1,74 @@
+package plugins
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/flotilla-io/flotilla/api/names"
+	"github.com/flotilla-io/flotilla/pkg/scheduler/framework"
+	"github.com/flotilla-io/flotilla/pkg/scheduler/snapshot"
+)
+
+// TaintToleration keeps templates off clusters with a taint of effect NoSchedule
+// or NoExecute that the placement does not tolerate. A cluster that holds the
+// template already is refused only for NoExecute, and not for the taints that
+// say it is out of reach: those pass by themselves.
+type TaintToleration struct{}
+
+// Name implements framework.Filter.
+func (TaintToleration) Name() string { return "TaintToleration" }
+
+// Check implements framework.Filter.
+func (TaintToleration) Check(request *framework.Request, cluster *snapshot.Cluster) (string, error) {
+	for i := range cluster.Object.Spec.Taints {
+		taint := &cluster.Object.Spec.Taints[i]
+		switch taint.Effect {
+		case corev1.TaintEffectNoSchedule:
+			if request.Holds(cluster.Name()) {
+				continue
+			}
+		case corev1.TaintEffectNoExecute:
+			if request.Holds(cluster.Name()) && saysOutOfReach(taint) {
+				continue
+			}
+		default:
+			continue
+		}
+		if !tolerated(request.Spec.Placement.ClusterTolerations, taint) {
+			return "taint " + describe(taint) + " is not tolerated", nil
+		}
+	}
+	return "", nil
+}
+
+func saysOutOfReach(taint *corev1.Taint) bool {
+	return taint.Key == names.TaintClusterNotReady || taint.Key == names.TaintClusterUnreachable
+}
+
+// tolerated follows the rules for the tolerations of pods. For how long a taint
+// is tolerated is no matter of placing.
+func tolerated(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
+	for i := range tolerations {
+		t := &tolerations[i]
+		if t.Effect != "" && t.Effect != taint.Effect {
+			continue
+		}
+		switch t.Operator {
+		case corev1.TolerationOpExists:
+			if t.Key == "" || t.Key == taint.Key {
+				return true
+			}
+		case "", corev1.TolerationOpEqual:
+			if t.Key == taint.Key && t.Value == taint.Value {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func describe(taint *corev1.Taint) string {
+	if taint.Value == "" {
+		return taint.Key
+	}
+	return taint.Key + "=" + taint.Value
+}
