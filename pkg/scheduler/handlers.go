@@ -36,8 +36,10 @@ func enqueue(q queue, object client.Object) {
 type bindingHandler struct{}
 
 func (bindingHandler) Create(_ context.Context, e event.CreateEvent, q queue) { enqueue(q, e.Object) }
-func (bindingHandler) Update(_ context.Context, e event.UpdateEvent, q queue) { enqueue(q, e.ObjectNew) }
-func (bindingHandler) Delete(context.Context, event.DeleteEvent, queue)       {}
+func (bindingHandler) Update(_ context.Context, e event.UpdateEvent, q queue) {
+	enqueue(q, e.ObjectNew)
+}
+func (bindingHandler) Delete(context.Context, event.DeleteEvent, queue) {}
 func (bindingHandler) Generic(_ context.Context, e event.GenericEvent, q queue) {
 	enqueue(q, e.Object)
 }
