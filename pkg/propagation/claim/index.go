@@ -176,3 +176,20 @@ func (x *Index) Match(t Template, current *Claim) (policyv1alpha1.Policy, bool) 
 func keyOf(p policyv1alpha1.Policy) types.NamespacedName {
 	return types.NamespacedName{Namespace: p.GetNamespace(), Name: p.GetName()}
 }
+
+// SelectingGroup lists the policies that select a kind of an API group for which
+// wanted says yes.
+func (x *Index) SelectingGroup(group string, wanted func(schema.GroupKind) bool) []types.NamespacedName {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var out []types.NamespacedName
+	for key, e := range x.policies {
+		for i := range e.selectors {
+			if gk := e.selectors[i].groupKind; gk.Group == group && wanted(gk) {
+				out = append(out, key)
+				break
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,177 @@
+package templates
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata/fake"
+
+	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	deploymentGVK = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	roleGVK       = schema.GroupVersionKind{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"}
+)
+
+func object(gvk schema.GroupVersionKind, namespace, name, claim string, bound bool) *Metadata {
+	m := &Metadata{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: map[string]string{
+		lastApplied: "{}", "claim": claim,
+	}}}
+	m.SetGroupVersionKind(gvk)
+	if bound {
+		m.Labels = map[string]string{names.LabelBound: "true"}
+	}
+	return m
+}
+
+func newStore(t *testing.T, objs ...runtime.Object) (*Store, *fake.FakeMetadataClient) {
+	t.Helper()
+	scheme := fake.NewTestScheme()
+	require.NoError(t, metav1.AddMetaToScheme(scheme))
+	client := fake.NewSimpleMetadataClient(scheme, objs...)
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{deploymentGVK.GroupVersion(), roleGVK.GroupVersion()})
+	mapper.Add(deploymentGVK, meta.RESTScopeNamespace)
+	mapper.Add(roleGVK, meta.RESTScopeRoot)
+	return NewStore(client, mapper, func(o metav1.Object) string { return o.GetAnnotations()["claim"] }), client
+}
+
+// start runs a Store until the test ends.
+func start(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
+
+func eventually(t *testing.T, condition func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, condition, 10*time.Second, time.Millisecond, what)
+}
+
+func TestHoldsOnlyWhatWasClaimed(t *testing.T) {
+	s, client := newStore(t,
+		object(deploymentGVK, "default", "web", "p", true),
+		object(deploymentGVK, "default", "idle", "", false),
+		object(roleGVK, "", "app", "p", true))
+	_, err := s.Ensure(deploymentGVK.GroupKind()) // before the start, and after
+	require.NoError(t, err)
+	start(t, s)
+	_, err = s.Ensure(roleGVK.GroupKind())
+	require.NoError(t, err)
+
+	web := Key{GroupKind: deploymentGVK.GroupKind(), Namespace: "default", Name: "web"}
+	role := Key{GroupKind: roleGVK.GroupKind(), Name: "app"}
+	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 2 }, "both kinds are watched")
+	assert.ElementsMatch(t, []Key{web, role}, s.ClaimedBy("p"))
+	assert.Empty(t, s.ClaimedBy("q"))
+
+	client.ClearActions()
+	m, err := s.Get(t.Context(), web)
+	require.NoError(t, err)
+	assert.Empty(t, client.Actions(), "from memory")
+	assert.NotContains(t, m.Annotations, lastApplied, "large and useless")
+
+	idle, err := s.Get(t.Context(), Key{GroupKind: deploymentGVK.GroupKind(), Namespace: "default", Name: "idle"})
+	require.NoError(t, err, "what was never claimed is asked for")
+	assert.Equal(t, "idle", idle.Name)
+
+	_, err = s.Get(t.Context(), Key{GroupKind: deploymentGVK.GroupKind(), Namespace: "default", Name: "none"})
+	assert.True(t, apierrors.IsNotFound(err), "got %v", err)
+}
+
+func TestUnknownKindIsNoMatch(t *testing.T) {
+	s, _ := newStore(t)
+	start(t, s)
+	_, err := s.Get(t.Context(), Key{GroupKind: schema.GroupKind{Group: "example.io", Kind: "Thing"}, Name: "x"})
+	assert.True(t, meta.IsNoMatchError(err), "got %v", err)
+}
+
+func TestChangesAreTold(t *testing.T) {
+	s, client := newStore(t, object(deploymentGVK, "default", "web", "p", true))
+	told := make(chan string, 10)
+	tell := func(gk schema.GroupKind, old, now *Metadata) {
+		told <- fmt.Sprintln(gk.Kind, old != nil, now != nil)
+	}
+	require.NoError(t, s.OnChange(tell))
+	start(t, s)
+	_, err := s.Ensure(deploymentGVK.GroupKind())
+	require.NoError(t, err)
+	assert.Equal(t, "Deployment false true\n", <-told)
+
+	late := make(chan string, 10)
+	require.NoError(t, s.OnChange(func(_ schema.GroupKind, _, now *Metadata) {
+		if now != nil {
+			late <- now.Name
+		}
+	}))
+	assert.Equal(t, "web", <-late, "whoever comes later hears of what is there")
+
+	eventually(t, func() bool { return len(client.Actions()) >= 2 }, "list and watch")
+	deployments := client.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace("default")
+	require.NoError(t, deployments.Delete(t.Context(), "web", metav1.DeleteOptions{}))
+	assert.Equal(t, "Deployment true false\n", <-told)
+}
+
+func TestForget(t *testing.T) {
+	s, _ := newStore(t, object(deploymentGVK, "default", "web", "p", true))
+	start(t, s)
+	_, err := s.Ensure(deploymentGVK.GroupKind())
+	require.NoError(t, err)
+	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "watched")
+
+	s.Forget(ResourceOfCRD("deployments.other"))
+	assert.True(t, s.Watched(deploymentGVK.GroupKind()), "another group's resource")
+	s.Forget(ResourceOfCRD("deployments.apps"))
+	assert.False(t, s.Watched(deploymentGVK.GroupKind()))
+	assert.Empty(t, s.ClaimedBy("p"))
+
+	_, err = s.Ensure(deploymentGVK.GroupKind())
+	require.NoError(t, err)
+	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "watched anew")
+}
+
+func TestListLive(t *testing.T) {
+	s, _ := newStore(t,
+		object(deploymentGVK, "default", "web", "", false),
+		object(deploymentGVK, "other", "web", "", true),
+		object(roleGVK, "", "app", "", false))
+	list := func(sel Selection) (out []string) {
+		require.NoError(t, s.List(t.Context(), sel, func(m *Metadata) error {
+			out = append(out, m.Namespace+"/"+m.Name)
+			return nil
+		}))
+		return out
+	}
+	assert.Len(t, list(Selection{Kind: deploymentGVK.GroupKind()}), 2)
+	assert.Equal(t, []string{"other/web"}, list(Selection{Kind: deploymentGVK.GroupKind(), Namespace: "other"}))
+	assert.Equal(t, []string{"other/web"}, list(Selection{Kind: deploymentGVK.GroupKind(), LabelSelector: names.LabelBound}))
+	assert.Equal(t, []string{"/app"}, list(Selection{Kind: roleGVK.GroupKind()}))
+	assert.Empty(t, list(Selection{Kind: roleGVK.GroupKind(), Namespace: "default"}), "a namespace on a cluster-scoped kind selects nothing")
+}
+
+func TestKeyOfBinding(t *testing.T) {
+	b := &workv1alpha2.ResourceBinding{}
+	b.Spec.Resource = workv1alpha2.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "default", Name: "web"}
+	key := KeyOfBinding(b)
+	assert.Equal(t, Key{GroupKind: deploymentGVK.GroupKind(), Namespace: "default", Name: "web"}, key)
+	assert.Equal(t, "Deployment.apps default/web", key.String())
+	assert.Equal(t, "ClusterRole.rbac.authorization.k8s.io app", Key{GroupKind: roleGVK.GroupKind(), Name: "app"}.String())
+}
