@@ -13,14 +13,26 @@ const (
 	// maxNames is how many names a list spells out before it says how many more
 	// there are. A condition may hold 32 KiB, a reader holds less.
 	maxNames = 10
+	// maxFindings is how many different reasons of one group are spelled out.
+	maxFindings = 20
+	// maxMessage is the end in any case, in bytes, if names are very long.
+	maxMessage = 24 << 10
 	// maxResult is how many bytes of a result an event shows. An event's note
 	// ends at 1024, and there is a sentence around the result.
 	maxResult = 800
 )
 
-// Message is the text of the condition Scheduled. It ends with the way out if
-// there is something to do.
+// Message is the text of the condition Scheduled, at most 24 KiB of it. It ends
+// with the way out if there is something to do.
 func (d Diagnosis) Message() string {
+	message := d.message()
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
+	}
+	return message
+}
+
+func (d Diagnosis) message() string {
 	switch d.Reason {
 	case workv1alpha2.BindingReasonSuccess:
 		if len(d.Unknown) == 0 {
@@ -58,7 +70,7 @@ func (d Diagnosis) group(g *Group) string {
 	}
 	switch {
 	case len(findings) > 0:
-		out.WriteString(": " + strings.Join(findings, "; "))
+		out.WriteString(": " + strings.Join(atMost(findings), "; "))
 	case d.Clusters == 0:
 		out.WriteString(": no cluster has joined the federation")
 	}
@@ -97,7 +109,15 @@ func unknown(all []UnknownCluster) string {
 	for _, field := range fields {
 		texts = append(texts, enumerate(clusters[field])+": no such cluster ("+field+")")
 	}
-	return strings.Join(texts, "; ")
+	return strings.Join(atMost(texts), "; ")
+}
+
+func atMost(findings []string) []string {
+	if len(findings) <= maxFindings {
+		return findings
+	}
+	more := fmt.Sprintf("and %d other reasons", len(findings)-maxFindings)
+	return append(slices.Clone(findings[:maxFindings]), more)
 }
 
 func enumerate(names []string) string {
