@@ -120,13 +120,13 @@ func (p *process) runOnce(started time.Time) error {
 	p.current = cmd.Process
 	p.mu.Unlock()
 
+	if err := p.table.set(Process{Name: p.name, PID: cmd.Process.Pid, Role: p.role}); err != nil {
+		p.say("%s: %v", p.title, err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	watched := make(chan struct{})
 	go func() { defer close(watched); p.watchReady(ctx, cmd.Process.Pid, started) }()
-	if err := p.table.set(Process{Name: p.name, PID: cmd.Process.Pid, Role: p.role}); err != nil {
-		p.say("%s: %v", p.title, err)
-	}
 
 	end := cmd.Wait()
 	cancel()
@@ -156,10 +156,10 @@ func (p *process) watchReady(ctx context.Context, pid int, started time.Time) {
 		p.lastErr = err
 		p.mu.Unlock()
 		if ok && err == nil {
-			word := "is back, ready in"
+			word := "is back after"
 			p.readyOnce.Do(func() {
 				close(p.firstReady)
-				word = "ready in"
+				word = "is ready after"
 			})
 			p.say("%s %s %s", p.title, word, seconds(time.Since(started)))
 			return

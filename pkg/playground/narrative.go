@@ -39,11 +39,11 @@ func (p *playground) whatNext() string {
 
 // explain prints what is known about a failed start, and the way out.
 func (p *playground) explain(err error) {
-	p.tell.say("could not start: %v", err)
 	var failed *startError
 	if !errors.As(err, &failed) {
 		return
 	}
+	p.tell.say("%s %v, stopping everything", failed.title, errStart)
 	p.tell.print(fmt.Sprintf("\nThe last lines of %s:\n\n%s\n\nThe directory is kept. Try again as it is; if that does not help, start from nothing with:\n  make playground-clean",
 		failed.logFile, tail(failed.logFile, 20)))
 }

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
 )
 
@@ -46,7 +45,7 @@ func LoadAuthority(certFile, keyFile string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authority: %w", err)
 	}
-	certs, err := cert.ParseCertsPEM(certPEM)
+	certificate, err := parseOne(certPEM)
 	if err != nil {
 		return nil, fmt.Errorf("authority %s: %w", certFile, err)
 	}
@@ -54,13 +53,13 @@ func LoadAuthority(certFile, keyFile string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authority: %w", err)
 	}
-	if !belongs(certs[0], key) {
+	if !belongs(certificate, key) {
 		return nil, fmt.Errorf("authority %s and %s: %w", certFile, keyFile, ErrMismatch)
 	}
-	if !certs[0].IsCA {
+	if !certificate.IsCA {
 		return nil, fmt.Errorf("authority %s: the certificate is not one of an authority", certFile)
 	}
-	return &Authority{Cert: certs[0], Key: key, PEM: certPEM}, nil
+	return &Authority{Cert: certificate, Key: key, PEM: certPEM}, nil
 }
 
 // EnsureAuthority reads the authority, or makes a self-signed one when there

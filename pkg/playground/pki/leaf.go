@@ -88,7 +88,7 @@ func (a *Authority) usable(certFile, keyFile string, leaf Leaf, now time.Time) (
 	if err != nil {
 		return false, err
 	}
-	certs, err := cert.ParseCertsPEM(data)
+	c, err := parseOne(data)
 	if err != nil {
 		return false, nil //nolint:nilerr // what does not parse is replaced
 	}
@@ -96,7 +96,6 @@ func (a *Authority) usable(certFile, keyFile string, leaf Leaf, now time.Time) (
 	if err != nil {
 		return false, nil //nolint:nilerr // as above, the key is replaced with its certificate
 	}
-	c := certs[0]
 	sameIPs := slices.EqualFunc(c.IPAddresses, leaf.IPs, net.IP.Equal)
 	return belongs(c, key) &&
 		c.CheckSignatureFrom(a.Cert) == nil &&
@@ -105,6 +104,14 @@ func (a *Authority) usable(certFile, keyFile string, leaf Leaf, now time.Time) (
 		slices.Equal(c.Subject.Organization, leaf.Organization) &&
 		slices.Equal(c.DNSNames, leaf.DNSNames) && sameIPs &&
 		slices.Contains(c.ExtKeyUsage, leaf.usage()), nil
+}
+
+func parseOne(data []byte) (*x509.Certificate, error) {
+	certs, err := cert.ParseCertsPEM(data)
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
 }
 
 func writeCertificate(certFile, keyFile string, der []byte, key crypto.Signer) error {
