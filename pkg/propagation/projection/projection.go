@@ -39,7 +39,8 @@ type Projection struct {
 	templates map[TemplateKey]*template
 	// ready are the kinds whose templates have been listed. Works of other
 	// kinds wait: a template not seen yet is not a template that is missing.
-	ready  map[schema.GroupKind]bool
+	// The value is the kind's plural.
+	ready  map[schema.GroupKind]string
 	views  map[string]*view
 	stored map[Key]*workv1alpha1.Work // by execution namespace and name
 	// anyView is closed when any view changes, and replaced.
@@ -58,7 +59,7 @@ func New(interpreter Interpreter, epoch time.Time) *Projection {
 		spaces:      map[string]*source{},
 		byTmpl:      map[TemplateKey]map[*source]struct{}{},
 		templates:   map[TemplateKey]*template{},
-		ready:       map[schema.GroupKind]bool{},
+		ready:       map[schema.GroupKind]string{},
 		views:       map[string]*view{},
 		stored:      map[Key]*workv1alpha1.Work{},
 		anyView:     make(chan struct{}),
@@ -107,14 +108,15 @@ func (p *Projection) DeleteBinding(key Key) {
 	}
 }
 
-// KindReady says that the templates of a kind have been listed.
-func (p *Projection) KindReady(kind schema.GroupKind) {
+// KindReady says that the templates of a kind, whose plural is resource, have
+// been listed.
+func (p *Projection) KindReady(kind schema.GroupKind, resource string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ready[kind] {
+	if _, ready := p.ready[kind]; ready {
 		return
 	}
-	p.ready[kind] = true
+	p.ready[kind] = resource
 	for key, sources := range p.byTmpl {
 		if key.GroupKind == kind {
 			for src := range sources {
@@ -244,7 +246,7 @@ func (p *Projection) withdraw(src *source, cluster string, e *entry) {
 
 // place brings the entries of a source in line with its inputs.
 func (p *Projection) place(src *source) {
-	if !p.ready[src.template.GroupKind] && src.binding != nil {
+	if _, ready := p.ready[src.template.GroupKind]; !ready && src.binding != nil {
 		return
 	}
 	tmpl := p.templates[src.template]
@@ -301,7 +303,7 @@ func (p *Projection) notifyAny() {
 func (p *Projection) inputs(src *source, cluster string, s share) inputs {
 	tmpl := p.templates[src.template]
 	return inputs{
-		cluster: cluster, workName: src.workName, key: src.template, binding: src.binding,
+		cluster: cluster, workName: src.workName, key: src.template, resource: p.ready[src.template.GroupKind], binding: src.binding,
 		template: tmpl, share: s, overrides: p.overrides.of(src.template, tmpl),
 	}
 }

@@ -39,6 +39,7 @@ type inputs struct {
 	cluster   string
 	workName  string
 	key       TemplateKey
+	resource  string
 	binding   workv1alpha2.Binding
 	template  *template
 	share     share
@@ -170,7 +171,7 @@ func reportedStatus(work *workv1alpha1.Work, in inputs) {
 	version := ref.APIVersion[strings.Index(ref.APIVersion, "/")+1:]
 	work.Status.ManifestStatuses = []workv1alpha1.ManifestStatus{{
 		Identifier: workv1alpha1.ResourceIdentifier{
-			Group: in.key.Group, Version: version, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name,
+			Group: in.key.Group, Version: version, Kind: ref.Kind, Resource: in.resource, Namespace: ref.Namespace, Name: ref.Name,
 		},
 		Status: item.Status,
 		Health: workv1alpha1.ResourceHealth(item.Health),

@@ -1,0 +1,13 @@
+// Package propagation is the admission plugin that makes objects templates.
+//
+// On create and update it looks the policies up in memory and stamps the claim
+// of the one that wins, in the same write. It is authoritative: what a client
+// sends as a claim is replaced by what the policies say, so that nobody can
+// take or lose a template by editing a label, and an update that leaves the
+// marks out (kubectl replace) does not end the claim. The one exception is a
+// claim of a policy this server has not seen yet, which another API server may
+// have stamped; the binding controller checks those.
+//
+// It also refuses to delete templates that are protected from deletion, and
+// warns about policies that name clusters which do not exist.
+package propagation

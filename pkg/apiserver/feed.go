@@ -1,0 +1,233 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	restclient "k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
+	policyregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/policy"
+	workregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/work"
+	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
+)
+
+// mappingPatience is how long a kind may be unknown to discovery before its
+// bindings are served without manifests.
+const mappingPatience = 5 * time.Second
+
+// feed keeps the projection, the policies and the folder up to date with what
+// is stored.
+type feed struct {
+	federation *federation
+	clusters   *registry.Storage
+	policies   *policyregistry.Storages
+	works      *workregistry.Storages
+
+	dynamic dynamic.Interface
+	mapper  *restmapper.DeferredDiscoveryRESTMapper
+
+	mu    sync.Mutex
+	kinds map[schema.GroupKind]chan struct{} // closed when listed
+}
+
+func (f *feed) start(ctx context.Context, cfg *restclient.Config) error {
+	var err error
+	if f.dynamic, err = dynamic.NewForConfig(cfg); err != nil {
+		return err
+	}
+	client, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	f.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client))
+	f.kinds = map[schema.GroupKind]chan struct{}{}
+
+	policiesReady := f.followPolicies(ctx)
+	go func() {
+		if waitFor(ctx, policiesReady...) {
+			close(f.federation.policies.synced)
+		}
+	}()
+	ready := f.followInputs(ctx)
+	go f.announce(ctx, ready)
+	return nil
+}
+
+func (f *feed) followPolicies(ctx context.Context) []<-chan struct{} {
+	p := f.federation.policies
+	namespaced := newSink(func(o *policyv1alpha1.PropagationPolicy) { p.Upsert(o) },
+		func(n types.NamespacedName) { p.Delete(n.Namespace, n.Name) })
+	cluster := newSink(func(o *policyv1alpha1.ClusterPropagationPolicy) { p.Upsert(o) },
+		func(n types.NamespacedName) { p.Delete("", n.Name) })
+	go follow(ctx, "propagationpolicies", f.policies.PropagationPolicies.Store, &policyv1alpha1.PropagationPolicy{}, namespaced)
+	go follow(ctx, "clusterpropagationpolicies", f.policies.ClusterPropagationPolicies.Store, &policyv1alpha1.ClusterPropagationPolicy{}, cluster)
+	return []<-chan struct{}{namespaced.ready, cluster.ready}
+}
+
+// followInputs starts everything a Work is computed from but the templates,
+// which follow the kinds of the bindings.
+func (f *feed) followInputs(ctx context.Context) []<-chan struct{} {
+	p := f.federation.projection
+	clusters := newSink(f.setCluster, func(n types.NamespacedName) {
+		f.federation.policies.clusters.Delete(n.Name)
+		p.RemoveCluster(n.Name)
+	})
+	bindings := newSink(func(b *workv1alpha2.ResourceBinding) { f.setBinding(ctx, b) },
+		func(n types.NamespacedName) { f.deleteBinding(projection.Key(n)) })
+	clusterBindings := newSink(func(b *workv1alpha2.ClusterResourceBinding) { f.setBinding(ctx, b) },
+		func(n types.NamespacedName) {
+			f.deleteBinding(projection.Key(n))
+		})
+	works := newSink(p.SetStored, func(n types.NamespacedName) { p.DeleteStored(n.Namespace, n.Name) })
+	namespaces := newSink(func(o *unstructured.Unstructured) { p.SetNamespace(o.DeepCopy()) },
+		func(n types.NamespacedName) { p.DeleteNamespace(n.Name) })
+
+	go follow(ctx, "clusters", f.clusters.Store, &clusterv1alpha1.Cluster{}, clusters)
+	go follow(ctx, "resourcebindings", f.works.ResourceBindings.Store, &workv1alpha2.ResourceBinding{}, bindings)
+	go follow(ctx, "clusterresourcebindings", f.works.ClusterResourceBindings.Store, &workv1alpha2.ClusterResourceBinding{}, clusterBindings)
+	go follow(ctx, "works", f.works.StoredWorks.Store, &workv1alpha1.Work{}, works)
+	go run(ctx, "namespaces", f.listWatch(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, ""), &unstructured.Unstructured{}, namespaces)
+	return []<-chan struct{}{clusters.ready, bindings.ready, clusterBindings.ready, works.ready, namespaces.ready}
+}
+
+// announce opens the gate when every input, and every kind the bindings name,
+// has been read.
+func (f *feed) announce(ctx context.Context, ready []<-chan struct{}) {
+	if !waitFor(ctx, ready...) {
+		return
+	}
+	f.mu.Lock()
+	kinds := make([]<-chan struct{}, 0, len(f.kinds))
+	for _, c := range f.kinds {
+		kinds = append(kinds, c)
+	}
+	f.mu.Unlock()
+	if waitFor(ctx, kinds...) {
+		f.federation.synced.Store(true)
+	}
+}
+
+func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
+	if c.DeletionTimestamp != nil {
+		f.federation.policies.clusters.Delete(c.Name)
+		f.federation.projection.RemoveCluster(c.Name)
+		return
+	}
+	f.federation.policies.clusters.Store(c.Name, struct{}{})
+	f.federation.projection.AddCluster(c.Name)
+}
+
+func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {
+	f.federation.bindings.set(b)
+	f.followKind(ctx, b)
+	f.federation.projection.SetBinding(b)
+	f.federation.folder.BindingChanged(b)
+}
+
+func (f *feed) deleteBinding(key projection.Key) {
+	f.federation.bindings.delete(key)
+	f.federation.projection.DeleteBinding(key)
+	f.federation.folder.BindingDeleted(key)
+}
+
+// followKind starts to read the templates of a binding's kind, once.
+func (f *feed) followKind(ctx context.Context, b workv1alpha2.Binding) {
+	ref := b.GetSpec().Resource
+	gv, err := schema.ParseGroupVersion(ref.APIVersion)
+	if err != nil {
+		return // refused by validation
+	}
+	gvk := gv.WithKind(ref.Kind)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.kinds[gvk.GroupKind()] != nil {
+		return
+	}
+	ready := make(chan struct{})
+	f.kinds[gvk.GroupKind()] = ready
+	go f.followTemplates(ctx, gvk, ready)
+}
+
+func (f *feed) followTemplates(ctx context.Context, gvk schema.GroupVersionKind, ready chan struct{}) {
+	p := f.federation.projection
+	var once sync.Once
+	done := func(resource string) {
+		once.Do(func() {
+			p.KindReady(gvk.GroupKind(), resource)
+			close(ready)
+		})
+	}
+	resource, err := f.resourceOf(ctx, gvk, func() { done("") })
+	if err != nil {
+		return // ctx ended
+	}
+	templates := newSink(p.SetTemplate, func(n types.NamespacedName) {
+		p.DeleteTemplate(projection.TemplateKey{GroupKind: gvk.GroupKind(), Namespace: n.Namespace, Name: n.Name})
+	})
+	go func() {
+		if waitFor(ctx, templates.ready) {
+			done(resource.Resource)
+		}
+	}()
+	run(ctx, "templates of "+gvk.GroupKind().String(), f.listWatch(resource, names.LabelBound+"=true"), &unstructured.Unstructured{}, templates)
+}
+
+// resourceOf asks discovery until it knows the kind. After a while the bindings
+// of the kind are served all the same, without manifests, so that agents keep
+// what they have.
+func (f *feed) resourceOf(ctx context.Context, gvk schema.GroupVersionKind, giveUp func()) (schema.GroupVersionResource, error) {
+	var resource schema.GroupVersionResource
+	started := time.Now()
+	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(context.Context) (bool, error) {
+		mapping, err := f.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if err != nil {
+			f.mapper.Reset()
+			if time.Since(started) > mappingPatience {
+				giveUp()
+			}
+			klog.FromContext(ctx).V(2).Info("Kind of a binding is not served, asking again", "kind", gvk, "err", err)
+			return false, nil
+		}
+		resource = mapping.Resource
+		return true, nil
+	})
+	if err != nil {
+		return resource, fmt.Errorf("resource of %s: %w", gvk, err)
+	}
+	return resource, nil
+}
+
+func (f *feed) listWatch(resource schema.GroupVersionResource, selector string) *cache.ListWatch {
+	client := f.dynamic.Resource(resource)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = selector
+			return client.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			return client.Watch(ctx, o)
+		},
+	}
+}

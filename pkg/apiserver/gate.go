@@ -1,0 +1,48 @@
+package apiserver
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/watch"
+
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
+)
+
+// gate refuses lists and watches of Works until the projection covers all that
+// is stored. Half a list would look like the wish to delete the other half.
+type gate struct{ f *federation }
+
+func (g gate) Lookup(cluster, work string) (projection.Origin, bool) {
+	return g.f.projection.Lookup(cluster, work)
+}
+
+func (g gate) Get(cluster, name string) (*workv1alpha1.Work, bool) {
+	return g.f.projection.Get(cluster, name)
+}
+
+func (g gate) StoredVersion(cluster, name, version string) (string, error) {
+	return g.f.projection.StoredVersion(cluster, name, version)
+}
+
+func (g gate) List(cluster string, o projection.WatchOptions) (*workv1alpha1.WorkList, error) {
+	if err := g.open(); err != nil {
+		return nil, err
+	}
+	return g.f.projection.List(cluster, o)
+}
+
+func (g gate) Watch(ctx context.Context, cluster string, o projection.WatchOptions) (watch.Interface, error) {
+	if err := g.open(); err != nil {
+		return nil, err
+	}
+	return g.f.projection.Watch(ctx, cluster, o)
+}
+
+func (g gate) open() error {
+	if g.f.synced.Load() {
+		return nil
+	}
+	return apierrors.NewServiceUnavailable("works are still being computed after a start of the API server; try again")
+}

@@ -1,0 +1,161 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/logs"
+)
+
+// Options configure one API server.
+type Options struct {
+	// DataDir holds certificates and, without EtcdServers, the embedded etcd.
+	DataDir string
+	// BindAddress and SecurePort are where TLS is served. Port 0 is refused:
+	// clients outside have to know it.
+	BindAddress net.IP
+	SecurePort  int
+	// AdvertiseAddress is the address in the admin kubeconfig; by default
+	// BindAddress, or the host's address when that is unspecified.
+	AdvertiseAddress string
+	// TLSSANs are further names and addresses of the serving certificate.
+	TLSSANs []string
+	// WriteKubeconfig is where the admin kubeconfig goes; empty for nowhere.
+	WriteKubeconfig string
+
+	// EtcdServers, EtcdCAFile, EtcdCertFile and EtcdKeyFile name an external
+	// etcd. Without servers one is run in process.
+	EtcdServers                           []string
+	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
+	// EtcdPrefix is prepended to every key.
+	EtcdPrefix string
+	// EtcdQuotaBytes and EtcdSnapshotCount go to the embedded etcd.
+	EtcdQuotaBytes    int64
+	EtcdSnapshotCount uint64
+
+	// ServiceClusterIPRange is where ClusterIPs of Service templates come from.
+	// They never leave the federation; members allocate their own.
+	ServiceClusterIPRange string
+	// EventTTL is how long events are kept.
+	EventTTL time.Duration
+	// StatusWindow is the longest a status report waits to be written together
+	// with others of the same binding.
+	StatusWindow time.Duration
+
+	Logs *logs.Options
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	return &Options{
+		BindAddress:           net.IPv4zero,
+		SecurePort:            5443,
+		EtcdPrefix:            "/registry",
+		EtcdQuotaBytes:        2 << 30,
+		EtcdSnapshotCount:     10_000,
+		ServiceClusterIPRange: "10.96.0.0/12",
+		EventTTL:              time.Hour,
+		StatusWindow:          time.Second,
+		Logs:                  logs.NewOptions(),
+	}
+}
+
+// AddFlags registers the options.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory for certificates and the embedded etcd. Required.")
+	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "Address to serve TLS on.")
+	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port to serve TLS on.")
+	fs.StringVar(&o.AdvertiseAddress, "advertise-address", o.AdvertiseAddress, "Name or address clients reach this server at; goes into the certificate and the admin kubeconfig. By default the bind address, or the host's when that is 0.0.0.0.")
+	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "Further names and addresses for the serving certificate.")
+	fs.StringVar(&o.WriteKubeconfig, "write-kubeconfig", o.WriteKubeconfig, "File to write an admin kubeconfig to.")
+	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an external etcd. Without it, etcd runs in this process with its data in --data-dir.")
+	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of the external etcd.")
+	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "Client certificate for the external etcd.")
+	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "Key of the client certificate for the external etcd.")
+	fs.StringVar(&o.EtcdPrefix, "etcd-prefix", o.EtcdPrefix, "Prefix of every key in etcd.")
+	fs.Int64Var(&o.EtcdQuotaBytes, "etcd-quota-backend-bytes", o.EtcdQuotaBytes, "Size in bytes at which the embedded etcd refuses writes.")
+	fs.Uint64Var(&o.EtcdSnapshotCount, "etcd-snapshot-count", o.EtcdSnapshotCount, "Writes after which the embedded etcd compacts its log into a snapshot.")
+	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "CIDR for the ClusterIPs of Service templates. Members allocate their own.")
+	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
+	fs.DurationVar(&o.StatusWindow, "status-window", o.StatusWindow, "Longest time a status report from a member waits to be written together with others of the same binding.")
+}
+
+// Validate reports every option that cannot work.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.DataDir == "" {
+		errs = append(errs, errors.New("--data-dir is required: certificates live there"))
+	}
+	if o.SecurePort < 1 || o.SecurePort > 65535 {
+		errs = append(errs, fmt.Errorf("--secure-port %d: want 1 to 65535", o.SecurePort))
+	}
+	if _, _, err := net.ParseCIDR(o.ServiceClusterIPRange); err != nil {
+		errs = append(errs, fmt.Errorf("--service-cluster-ip-range: %w", err))
+	}
+	if (o.EtcdCertFile == "") != (o.EtcdKeyFile == "") {
+		errs = append(errs, errors.New("--etcd-certfile and --etcd-keyfile go together"))
+	}
+	if len(o.EtcdServers) == 0 && (o.EtcdCAFile != "" || o.EtcdCertFile != "") {
+		errs = append(errs, errors.New("--etcd-cafile and --etcd-certfile are for an external etcd: name it with --etcd-servers"))
+	}
+	if o.StatusWindow <= 0 {
+		errs = append(errs, fmt.Errorf("--status-window %s: want more than 0", o.StatusWindow))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) pkiDir() string  { return filepath.Join(o.DataDir, "pki") }
+func (o *Options) etcdDir() string { return filepath.Join(o.DataDir, "etcd") }
+
+// advertised is the host part of the server's URL.
+func (o *Options) advertised() (string, error) {
+	if o.AdvertiseAddress != "" {
+		return o.AdvertiseAddress, nil
+	}
+	if !o.BindAddress.IsUnspecified() {
+		return o.BindAddress.String(), nil
+	}
+	ip, err := hostAddress()
+	if err != nil {
+		return "", fmt.Errorf("find this host's address (name it with --advertise-address): %w", err)
+	}
+	return ip.String(), nil
+}
+
+// URL is where clients reach the server.
+func (o *Options) URL() (string, error) {
+	host, err := o.advertised()
+	if err != nil {
+		return "", err
+	}
+	return "https://" + net.JoinHostPort(host, fmt.Sprint(o.SecurePort)), nil
+}
+
+// hosts are the names the serving certificate carries.
+func (o *Options) hosts() ([]string, error) {
+	host, err := o.advertised()
+	if err != nil {
+		return nil, err
+	}
+	hosts := []string{"localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
+	for _, h := range append([]string{host}, o.TLSSANs...) {
+		hosts = appendMissing(hosts, h)
+	}
+	if !o.BindAddress.IsUnspecified() {
+		hosts = appendMissing(hosts, o.BindAddress.String())
+	}
+	return hosts, nil
+}
+
+func appendMissing(list []string, s string) []string {
+	for _, have := range list {
+		if have == s {
+			return list
+		}
+	}
+	return append(list, s)
+}

@@ -1,0 +1,243 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/watch"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/work/v1alpha1/validation"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
+	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
+)
+
+func work(obj runtime.Object) *workv1alpha1.Work { return obj.(*workv1alpha1.Work) }
+
+func works() registry.Resource {
+	return registry.Resource{
+		Group: workv1alpha1.Resource("works"), Singular: "work", ShortNames: []string{"wk"}, Categories: category,
+		Namespaced: true,
+		New:        func() runtime.Object { return &workv1alpha1.Work{} },
+		NewList:    func() runtime.Object { return &workv1alpha1.WorkList{} },
+		OnCreate:   func(obj runtime.Object) { work(obj).Status = workv1alpha1.WorkStatus{} },
+		OnUpdate:   func(obj, old runtime.Object) { work(obj).Status = work(old).Status },
+		OnStatus:   func(obj, old runtime.Object) { work(obj).Spec = work(old).Spec },
+		SpecChanged: func(obj, old runtime.Object) bool {
+			return !apiequality.Semantic.DeepEqual(work(obj).Spec, work(old).Spec)
+		},
+		Validate: func(obj runtime.Object) field.ErrorList { return validation.ValidateWork(work(obj)) },
+		ValidateUpdate: func(obj, old runtime.Object) field.ErrorList {
+			return validation.ValidateWorkUpdate(work(obj), work(old))
+		},
+		ValidateStatus: func(obj, old runtime.Object) field.ErrorList {
+			return validation.ValidateWorkStatusUpdate(work(obj), work(old))
+		},
+		Columns: []registry.Column{
+			registry.Text("Workload-Kind", "Kinds of the manifests.", func(obj runtime.Object) string { return strings.Join(kinds(work(obj)), ",") }),
+			registry.Text("Applied", "Whether the cluster has applied the manifests.", func(obj runtime.Object) string {
+				if c := meta.FindStatusCondition(work(obj).Status.Conditions, workv1alpha1.WorkApplied); c != nil {
+					return string(c.Status)
+				}
+				return ""
+			}),
+			registry.Age(),
+		},
+	}
+}
+
+func kinds(w *workv1alpha1.Work) []string {
+	var out []string
+	for _, m := range w.Spec.Workload.Manifests {
+		obj := &unstructured.Unstructured{}
+		if err := obj.UnmarshalJSON(m.Raw); err == nil {
+			out = append(out, obj.GetKind())
+		}
+	}
+	return out
+}
+
+// View is the union of computed and stored Works; a Projection is one.
+type View interface {
+	Lookup(cluster, work string) (projection.Origin, bool)
+	Get(cluster, name string) (*workv1alpha1.Work, bool)
+	List(cluster string, o projection.WatchOptions) (*workv1alpha1.WorkList, error)
+	Watch(ctx context.Context, cluster string, o projection.WatchOptions) (watch.Interface, error)
+	StoredVersion(cluster, name, resourceVersion string) (string, error)
+}
+
+// REST serves works.
+type REST struct {
+	*registry.Store
+	view View
+}
+
+var _ rest.StandardStorage = &REST{}
+
+// Get implements rest.Getter.
+func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	if w, ok := r.view.Get(clusterOf(ctx), name); ok {
+		return w, nil
+	}
+	return r.Store.Get(ctx, name, options)
+}
+
+// List implements rest.Lister.
+func (r *REST) List(ctx context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	sel, err := selectionOf(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	if sel.none {
+		return &workv1alpha1.WorkList{}, nil
+	}
+	list, err := r.view.List(sel.cluster, sel.options)
+	if err != nil {
+		return nil, err
+	}
+	list.Items = slices.DeleteFunc(list.Items, func(w workv1alpha1.Work) bool { return !sel.matches(&w) })
+	return list, nil
+}
+
+// Watch implements rest.Watcher.
+func (r *REST) Watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
+	sel, err := selectionOf(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	if sel.none {
+		return watch.NewEmptyWatch(), nil
+	}
+	w, err := r.view.Watch(ctx, sel.cluster, sel.options)
+	if err != nil || sel.labels.Empty() {
+		return w, err
+	}
+	// The labels of a Work never change, so leaving out is all that is needed.
+	return watch.Filter(w, func(e watch.Event) (watch.Event, bool) {
+		w, isWork := e.Object.(*workv1alpha1.Work)
+		return e, !isWork || e.Type == watch.Bookmark || e.Type == watch.Deleted || sel.matches(w)
+	}), nil
+}
+
+// Create implements rest.Creater.
+func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	if _, ok := r.view.Lookup(clusterOf(ctx), work(obj).Name); ok {
+		return nil, apierrors.NewAlreadyExists(workv1alpha1.Resource("works"), work(obj).Name)
+	}
+	return r.Store.Create(ctx, obj, validate, options)
+}
+
+// Update implements rest.Updater.
+func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	if err := r.refuseComputed(ctx, name, "changed"); err != nil {
+		return nil, false, err
+	}
+	return r.Store.Update(ctx, name, translate(info, r.view, clusterOf(ctx), name), create, update, forceAllowCreate, options)
+}
+
+// Delete implements rest.GracefulDeleter.
+func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	if err := r.refuseComputed(ctx, name, "deleted"); err != nil {
+		return nil, false, err
+	}
+	return r.Store.Delete(ctx, name, validate, options)
+}
+
+func (r *REST) refuseComputed(ctx context.Context, name, verb string) error {
+	origin, ok := r.view.Lookup(clusterOf(ctx), name)
+	if !ok {
+		return nil
+	}
+	what := "the namespace it creates in the member: label the namespace " + names.SkipAutoPropagationLabel + "=" + names.SkipAutoPropagationValue
+	if origin.Binding != (projection.Key{}) {
+		what = fmt.Sprintf("binding %s: change its template or policy", strings.TrimPrefix(origin.Binding.Namespace+"/"+origin.Binding.Name, "/"))
+	}
+	return apierrors.NewForbidden(workv1alpha1.Resource("works"), name, fmt.Errorf("a computed Work cannot be %s, it follows from %s", verb, what))
+}
+
+func clusterOf(ctx context.Context) string {
+	cluster, _ := names.ClusterOf(genericapirequest.NamespaceValue(ctx))
+	return cluster
+}
+
+// selection is what a list or watch asks for.
+type selection struct {
+	cluster string
+	options projection.WatchOptions
+	labels  labels.Selector
+	// none says that nothing can match: a namespace without Works.
+	none bool
+}
+
+func selectionOf(ctx context.Context, options *metainternalversion.ListOptions) (selection, error) {
+	sel := selection{labels: labels.Everything()}
+	namespace := genericapirequest.NamespaceValue(ctx)
+	if options != nil {
+		if options.LabelSelector != nil {
+			sel.labels = options.LabelSelector
+		}
+		if options.FieldSelector != nil {
+			for _, r := range options.FieldSelector.Requirements() {
+				if r.Operator != "=" && r.Operator != "==" {
+					return sel, apierrors.NewBadRequest("works can be selected by metadata.name=... and metadata.namespace=... only")
+				}
+				switch r.Field {
+				case "metadata.name":
+					sel.options.Name = r.Value
+				case "metadata.namespace":
+					if namespace != "" && namespace != r.Value {
+						sel.none = true
+					}
+					namespace = r.Value
+				default:
+					return sel, apierrors.NewBadRequest(fmt.Sprintf("works cannot be selected by %s", r.Field))
+				}
+			}
+		}
+		sel.options.ResourceVersion = options.ResourceVersion
+		sel.options.Bookmarks = options.AllowWatchBookmarks
+		sel.options.InitialEvents = options.SendInitialEvents != nil && *options.SendInitialEvents
+	}
+	if namespace != "" {
+		cluster, ok := names.ClusterOf(namespace)
+		sel.cluster = cluster
+		sel.none = sel.none || !ok
+	}
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		sel.options.SpecOnly = slices.Contains(user.GetGroups(), names.AgentGroup)
+	}
+	return sel, nil
+}
+
+func (s selection) matches(w *workv1alpha1.Work) bool { return s.labels.Matches(labels.Set(w.Labels)) }
+
+// translate lets clients send back the resource version they read: the
+// projection's, where the store knows only its own.
+func translate(info rest.UpdatedObjectInfo, view View, cluster, name string) rest.UpdatedObjectInfo {
+	return rest.WrapUpdatedObjectInfo(info, func(_ context.Context, newObj, _ runtime.Object) (runtime.Object, error) {
+		w := work(newObj)
+		if !projection.IsProjected(w.ResourceVersion) {
+			return w, nil
+		}
+		version, err := view.StoredVersion(cluster, name, w.ResourceVersion)
+		if err != nil {
+			return nil, err
+		}
+		w.ResourceVersion = version
+		return w, nil
+	})
+}

@@ -1,0 +1,254 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/apiserver/pkg/util/notfoundhandler"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	aggregatorapiserver "k8s.io/kube-aggregator/pkg/apiserver"
+	"k8s.io/kubernetes/pkg/capabilities"
+	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
+	"k8s.io/kubernetes/pkg/controlplane/controller/defaultservicecidr"
+
+	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/inmemory"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+)
+
+// Server is a configured API server; Run starts it.
+type Server struct {
+	opts       *Options
+	files      pki.Files
+	etcd       *etcd.Server
+	aggregator *aggregatorapiserver.APIAggregator
+	federation *federation
+	memory     *inmemory.Connection
+	token      string
+}
+
+// New prepares a server: certificates are made or renewed, the embedded etcd is
+// started and waited for. The caller must Run the server to release them.
+func New(ctx context.Context, opts *Options) (*Server, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	if err := setGlobals(); err != nil {
+		return nil, err
+	}
+	hosts, err := opts.hosts()
+	if err != nil {
+		return nil, err
+	}
+	files, err := pki.Ensure(opts.pkiDir(), hosts, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("certificates in %s: %w", opts.pkiDir(), err)
+	}
+	s := &Server{opts: opts, files: files, memory: inmemory.New()}
+	servers := opts.EtcdServers
+	if len(servers) == 0 {
+		s.etcd, err = etcd.Start(ctx, etcd.Options{
+			Dir:           opts.etcdDir(),
+			QuotaBytes:    opts.EtcdQuotaBytes,
+			SnapshotCount: opts.EtcdSnapshotCount,
+			Compaction:    time.Hour,
+		})
+		if err != nil {
+			return nil, err
+		}
+		servers = []string{s.etcd.Endpoint()}
+	}
+	if err := s.build(ctx, servers); err != nil {
+		s.stopEtcd()
+		return nil, err
+	}
+	return s, nil
+}
+
+// setGlobals settles the process globals of Kubernetes before anything reads
+// them. Feature gates are read at construction time all over the place.
+func setGlobals() error {
+	// An identity lease is a write every ten seconds whose readers (storage
+	// version migration, peer proxying) are not in use here.
+	if err := utilfeature.DefaultMutableFeatureGate.Set("APIServerIdentity=false"); err != nil {
+		return err
+	}
+	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {
+		return err
+	}
+	// Templates may ask for privileged containers: members decide.
+	capabilities.Setup(true, 0)
+	return nil
+}
+
+func (s *Server) build(ctx context.Context, etcdServers []string) error {
+	kubeOptions, err := s.opts.kubeOptions(s.files, etcdServers)
+	if err != nil {
+		return err
+	}
+	completed, err := kubeOptions.Complete(ctx, nil, nil)
+	if err != nil {
+		return err
+	}
+	if errs := completed.Validate(); len(errs) != 0 {
+		return errors.Join(errs...)
+	}
+	_, serviceRange, err := net.ParseCIDR(s.opts.ServiceClusterIPRange)
+	if err != nil {
+		return err
+	}
+	s.federation = newFederation(s.opts)
+	cfg, err := newConfig(completed, *serviceRange, s.federation.policies)
+	if err != nil {
+		return err
+	}
+	s.token = cfg.kube.ControlPlane.Generic.LoopbackClientConfig.BearerToken
+	cfg.kube.ControlPlane.Generic.AddReadyzChecks(s.federation.readiness())
+	s.aggregator, err = s.chain(cfg)
+	return err
+}
+
+// chain connects aggregation -> built-in kinds and federation groups -> custom
+// resources -> not found.
+func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) {
+	notFound := notfoundhandler.New(cfg.kube.ControlPlane.Generic.Serializer, genericapifilters.NoMuxAndDiscoveryIncompleteKey)
+	apiExtensions, err := cfg.apiExtensions.Complete().New(genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
+	if err != nil {
+		return nil, fmt.Errorf("custom resources: %w", err)
+	}
+
+	completed := cfg.kube.Complete()
+	kube, err := completed.ControlPlane.New("flotilla-apiserver", apiExtensions.GenericAPIServer)
+	if err != nil {
+		return nil, fmt.Errorf("built-in kinds: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(kube.GenericAPIServer.LoopbackClientConfig)
+	if err != nil {
+		return nil, err
+	}
+	providers, err := completed.StorageProviders(client)
+	if err != nil {
+		return nil, fmt.Errorf("built-in kinds: %w", err)
+	}
+	providers[0] = coreProvider{providers[0]}
+	if err := kube.InstallAPIs(providers...); err != nil {
+		return nil, fmt.Errorf("built-in kinds: %w", err)
+	}
+	kube.GenericAPIServer.AddPostStartHookOrDie("start-default-service-cidr", func(ctx genericapiserver.PostStartHookContext) error {
+		defaultservicecidr.NewController(completed.ServiceIPRange, completed.SecondaryServiceIPRange, client).Start(ctx)
+		return nil
+	})
+	if err := s.federation.install(kube.GenericAPIServer, cfg.restOptions, s.Client("projection")); err != nil {
+		return nil, err
+	}
+	kube.GenericAPIServer.AddPostStartHookOrDie("start-built-in-controllers", func(ctx genericapiserver.PostStartHookContext) error {
+		return startControllers(ctx, s.Client("built-in-controllers"), s.files)
+	})
+
+	crds := apiExtensions.Informers.Apiextensions().V1().CustomResourceDefinitions()
+	crdsEnabled := cfg.apiExtensions.GenericConfig.MergedResourceConfig.ResourceEnabled(apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions"))
+	return controlplaneapiserver.CreateAggregatorServer(cfg.aggregator.Complete(), kube.GenericAPIServer, crds, crdsEnabled, groupPriorities())
+}
+
+// Client is a configuration that talks to this server without leaving the
+// process, with all rights.
+func (s *Server) Client(userAgent string) *rest.Config { return s.memory.Config(s.token, userAgent) }
+
+// Run serves until ctx ends, then shuts down in order.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.stopEtcd()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	prepared, err := s.aggregator.PrepareRun()
+	if err != nil {
+		return err
+	}
+	if err := s.writeKubeconfig(); err != nil {
+		return err
+	}
+	logger := klog.FromContext(ctx)
+	memoryCtx, stopMemory := context.WithCancel(context.WithoutCancel(ctx))
+	memoryDone := make(chan struct{})
+	go func() {
+		defer close(memoryDone)
+		if err := s.memory.Serve(memoryCtx, s.aggregator.GenericAPIServer.Handler); err != nil {
+			cancel(fmt.Errorf("in-memory connection: %w", err))
+		}
+	}()
+	defer func() { stopMemory(); <-memoryDone }()
+	if s.etcd != nil {
+		go func() {
+			select {
+			case err := <-s.etcd.Err():
+				if err != nil {
+					cancel(fmt.Errorf("embedded etcd: %w", err))
+				}
+			case <-ctx.Done():
+			}
+		}()
+	}
+	go s.renewCertificates(ctx)
+
+	logger.Info("Serving the federation API", "address", s.opts.BindAddress, "port", s.opts.SecurePort, "dataDir", s.opts.DataDir)
+	if err := prepared.Run(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func (s *Server) writeKubeconfig() error {
+	if s.opts.WriteKubeconfig == "" {
+		return nil
+	}
+	url, err := s.opts.URL()
+	if err != nil {
+		return err
+	}
+	if err := pki.WriteKubeconfig(s.files, url, s.opts.WriteKubeconfig); err != nil {
+		return fmt.Errorf("write --write-kubeconfig: %w", err)
+	}
+	return nil
+}
+
+// renewCertificates looks twice a day. The server reloads the files by itself.
+func (s *Server) renewCertificates(ctx context.Context) {
+	ticker := time.NewTicker(12 * time.Hour)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			hosts, err := s.opts.hosts()
+			if err == nil {
+				_, err = pki.Ensure(s.opts.pkiDir(), hosts, now)
+			}
+			if err == nil {
+				err = s.writeKubeconfig()
+			}
+			if err != nil {
+				klog.FromContext(ctx).Error(err, "Renewing certificates failed, trying again in 12 hours", "dir", s.opts.pkiDir())
+			}
+		}
+	}
+}
+
+func (s *Server) stopEtcd() {
+	if s.etcd != nil {
+		s.etcd.Stop()
+	}
+}

@@ -1,0 +1,208 @@
+package fold
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
+)
+
+// coalesce is how long a settled binding waits all the same: agents that apply
+// at the same time report within it.
+const coalesce = 20 * time.Millisecond
+
+// Options are what a Folder works with.
+type Options struct {
+	// Lookup finds the binding of a cluster's computed Work.
+	Lookup func(cluster, work string) (projection.Origin, bool)
+	// Binding returns a binding from the cache; it is not modified.
+	Binding func(projection.Key) (workv1alpha2.Binding, bool)
+	// UpdateStatus changes the status of a binding. mutate works on a copy of
+	// what is stored, may run several times, and says whether to write at all.
+	UpdateStatus func(ctx context.Context, key projection.Key, mutate func(workv1alpha2.Binding) bool) error
+	// StoredWork reports the status of a Work that is not computed; false when
+	// there is none.
+	StoredWork func(ctx context.Context, cluster string, o agentv1alpha1.WorkObservation) (bool, error)
+	// Window is the longest a report waits.
+	Window time.Duration
+	// Workers is the number of concurrent writers.
+	Workers int
+}
+
+// Folder folds reports into bindings. Make one with New, and Run it.
+type Folder struct {
+	opts  Options
+	queue workqueue.TypedRateLimitingInterface[projection.Key]
+
+	mu      sync.Mutex
+	pending map[projection.Key]reports
+	// due is when a queued binding is to be written; zero when it is not queued.
+	due map[projection.Key]time.Time
+}
+
+// New makes a Folder.
+func New(opts Options) *Folder {
+	return &Folder{
+		opts: opts,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[projection.Key](50*time.Millisecond, 30*time.Second),
+			workqueue.TypedRateLimitingQueueConfig[projection.Key]{Name: "binding-status"}),
+		pending: map[projection.Key]reports{},
+		due:     map[projection.Key]time.Time{},
+	}
+}
+
+// Report takes observations of a cluster and returns those it cannot use.
+func (f *Folder) Report(ctx context.Context, cluster string, observations []agentv1alpha1.WorkObservation) []agentv1alpha1.RejectedObservation {
+	var rejected []agentv1alpha1.RejectedObservation
+	reject := func(o agentv1alpha1.WorkObservation, reason string) {
+		rejected = append(rejected, agentv1alpha1.RejectedObservation{Name: o.Name, Reason: reason})
+	}
+	for _, o := range observations {
+		origin, computed := f.opts.Lookup(cluster, o.Name)
+		switch {
+		case !computed:
+			ok, err := f.opts.StoredWork(ctx, cluster, o)
+			if err != nil {
+				klog.FromContext(ctx).Error(err, "Writing the status of a Work failed", "cluster", cluster, "work", o.Name)
+			}
+			if err != nil || !ok {
+				reject(o, agentv1alpha1.RejectedNotFound)
+			}
+		case origin.UID != o.UID:
+			reject(o, agentv1alpha1.RejectedStale)
+		case origin.Binding == (projection.Key{}):
+			// A namespace has no binding to report to.
+		default:
+			f.add(origin.Binding, workv1alpha2.AggregatedStatusItem{
+				ClusterName: cluster, Status: o.Status, Applied: o.Applied, AppliedMessage: message(o),
+				Health: workv1alpha2.ResourceHealth(o.Health),
+			})
+		}
+	}
+	return rejected
+}
+
+func message(o agentv1alpha1.WorkObservation) string {
+	if o.Applied {
+		return ""
+	}
+	if o.Message != "" {
+		return o.Message
+	}
+	return o.Reason
+}
+
+func (f *Folder) add(key projection.Key, item workv1alpha2.AggregatedStatusItem) {
+	f.mu.Lock()
+	if f.pending[key] == nil {
+		f.pending[key] = reports{}
+	}
+	f.pending[key][item.ClusterName] = item
+	f.mu.Unlock()
+	f.Schedule(key)
+}
+
+// Schedule has a binding's status looked at: after a report, and after its
+// clusters changed.
+func (f *Folder) Schedule(key projection.Key) {
+	delay := f.opts.Window
+	b, ok := f.opts.Binding(key)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ok && settled(b.GetSpec(), b.GetStatus().AggregatedStatus, f.pending[key]) {
+		delay = coalesce
+	}
+	due := time.Now().Add(delay)
+	if at, queued := f.due[key]; queued && !due.Before(at) {
+		return
+	}
+	f.due[key] = due
+	f.queue.AddAfter(key, delay)
+}
+
+// BindingChanged schedules a binding when its status no longer fits its
+// clusters: one was taken away, or added.
+func (f *Folder) BindingChanged(b workv1alpha2.Binding) {
+	probe := b.DeepCopyObject().(workv1alpha2.Binding)
+	if merge(probe, nil) {
+		f.Schedule(projection.KeyOf(b))
+	}
+}
+
+// BindingDeleted forgets what was reported of a binding.
+func (f *Folder) BindingDeleted(key projection.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.pending, key)
+	delete(f.due, key)
+}
+
+// Run writes until ctx ends.
+func (f *Folder) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range f.opts.Workers {
+		workers.Go(func() {
+			for f.next(ctx) {
+			}
+		})
+	}
+	<-ctx.Done()
+	f.queue.ShutDown()
+	workers.Wait()
+}
+
+func (f *Folder) next(ctx context.Context) bool {
+	key, quit := f.queue.Get()
+	if quit {
+		return false
+	}
+	defer f.queue.Done(key)
+	taken := f.take(key)
+	err := f.opts.UpdateStatus(ctx, key, func(b workv1alpha2.Binding) bool { return merge(b, taken) })
+	switch {
+	case err == nil, apierrors.IsNotFound(err):
+		f.queue.Forget(key)
+	default:
+		f.giveBack(key, taken)
+		if ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Writing the status of a binding failed, trying again", "binding", types.NamespacedName(key))
+			f.queue.AddRateLimited(key)
+		}
+	}
+	return true
+}
+
+func (f *Folder) take(key projection.Key) reports {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	taken := f.pending[key]
+	delete(f.pending, key)
+	delete(f.due, key)
+	return taken
+}
+
+// giveBack keeps what could not be written, unless something newer came.
+func (f *Folder) giveBack(key projection.Key, taken reports) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(taken) == 0 {
+		return
+	}
+	if f.pending[key] == nil {
+		f.pending[key] = reports{}
+	}
+	for cluster, item := range taken {
+		if _, newer := f.pending[key][cluster]; !newer {
+			f.pending[key][cluster] = item
+		}
+	}
+}
