@@ -82,16 +82,6 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	c := mgr.GetClient()
 	store := snapshot.NewStore(listClusters(c))
 	for _, s := range scopes() {
-		r := &reconciler{
-			schedulerName: opts.SchedulerName,
-			snapshot:      store.Current,
-			get:           getBinding(c, s),
-			write: func(ctx context.Context, b workv1alpha2.Binding) error {
-				return c.SubResource(scheduleSubresource).Update(ctx, b)
-			},
-			recorder: opts.Recorder,
-			now:      time.Now,
-		}
 		err := builder.ControllerManagedBy(mgr).
 			Named(s.name).
 			Watches(s.binding(), bindingHandler{}, builder.WithPredicates(bindingPredicate())).
@@ -100,12 +90,25 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 				affected: listAffected(c, s, opts.SchedulerName),
 			}).
 			WithOptions(controller.Options{MaxConcurrentReconciles: opts.Workers}).
-			Complete(r)
+			Complete(newReconciler(c, s, store, opts))
 		if err != nil {
 			return fmt.Errorf("adding controller %s: %w", s.name, err)
 		}
 	}
 	return nil
+}
+
+func newReconciler(c client.Client, s scope, store *snapshot.Store, opts Options) *reconciler {
+	return &reconciler{
+		schedulerName: opts.SchedulerName,
+		snapshot:      store.Current,
+		get:           getBinding(c, s),
+		write: func(ctx context.Context, b workv1alpha2.Binding) error {
+			return c.SubResource(scheduleSubresource).Update(ctx, b)
+		},
+		recorder: opts.Recorder,
+		now:      time.Now,
+	}
 }
 
 // bindingPredicate lets through what may call for a decision.

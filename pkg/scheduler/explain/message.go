@@ -63,14 +63,14 @@ func (d Diagnosis) group(g *Group) string {
 	if g.Shortage != "" {
 		findings = append(findings, g.Shortage)
 	}
-	findings = append(findings, rejections(g.Rejections)...)
+	findings = append(findings, atMost(rejections(g.Rejections))...)
 	named := slices.DeleteFunc(slices.Clone(d.Unknown), func(u UnknownCluster) bool { return u.Affinity != g.Affinity })
 	if len(named) > 0 {
 		findings = append(findings, unknown(named))
 	}
 	switch {
 	case len(findings) > 0:
-		out.WriteString(": " + strings.Join(atMost(findings), "; "))
+		out.WriteString(": " + strings.Join(findings, "; "))
 	case d.Clusters == 0:
 		out.WriteString(": no cluster has joined the federation")
 	}
