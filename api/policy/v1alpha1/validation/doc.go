@@ -1,0 +1,9 @@
+// Package validation checks objects of policy.karmada.io/v1alpha1 on creation
+// and update: the constraints of the wire contract, and what must hold for a
+// policy to mean something. Each error has the path of the field and says what
+// to write instead.
+//
+// Objects are expected to be defaulted. The functions are pure, never panic and
+// are safe for concurrent use. Metadata is checked on creation; on update the
+// API server's generic checks of metadata apply.
+package validation
