@@ -32,7 +32,7 @@ func beParent() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(cmd.Process.Pid)
+	_, _ = fmt.Fprintln(os.Stdout, cmd.Process.Pid)
 	_ = cmd.Wait()
 	os.Exit(1)
 }

@@ -107,8 +107,8 @@ func TestNode(t *testing.T) {
 }
 
 func TestEnsureNodes(t *testing.T) {
-	real := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "real", Labels: map[string]string{"type": "kwok"}}}
-	client := fake.NewClientset(real)
+	other := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "other", Labels: map[string]string{"type": "kwok"}}}
+	client := fake.NewClientset(other)
 	names := func() (list []string) {
 		nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 		require.NoError(t, err)
@@ -119,8 +119,8 @@ func TestEnsureNodes(t *testing.T) {
 		return list
 	}
 	require.NoError(t, ensureNodes(t.Context(), client, "eu", 3))
-	require.Equal(t, []string{"eu-node-1", "eu-node-2", "eu-node-3", "real"}, names())
+	require.Equal(t, []string{"eu-node-1", "eu-node-2", "eu-node-3", "other"}, names())
 	require.NoError(t, ensureNodes(t.Context(), client, "eu", 3), "again changes nothing")
 	require.NoError(t, ensureNodes(t.Context(), client, "eu", 1))
-	require.Equal(t, []string{"eu-node-1", "real"}, names(), "nodes beyond the number go, others stay")
+	require.Equal(t, []string{"eu-node-1", "other"}, names(), "nodes beyond the number go, others stay")
 }

@@ -1,0 +1,100 @@
+# What people type: playground, playground-clean, test. "make help" lists all.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO  ?= go
+BIN := bin
+
+# What members and the federation say they are: the Kubernetes that is linked.
+KUBE_VERSION := $(shell sed -n 's,^[[:space:]]*k8s.io/kubernetes \(v[0-9.]*\).*,\1,p' go.mod)
+KUBE_MAJOR   := $(word 1,$(subst ., ,$(KUBE_VERSION:v%=%)))
+KUBE_MINOR   := $(word 2,$(subst ., ,$(KUBE_VERSION:v%=%)))
+
+comma := ,
+space := $(subst ,, )
+VERSION_FLAGS := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(package).gitVersion=$(KUBE_VERSION) \
+	-X $(package).gitMajor=$(KUBE_MAJOR) \
+	-X $(package).gitMinor=$(KUBE_MINOR) \
+	-X $(package).gitTreeState=clean)
+LDFLAGS := -s -w $(VERSION_FLAGS)
+
+# make playground MEMBERS=eu,ap NODES=2 MODE=push DIR=/tmp/lab
+DIR  ?= .flotilla
+PLAYGROUND_FLAGS := --dir=$(DIR) \
+	$(if $(MEMBERS),--members=$(MEMBERS)) $(if $(NODES),--nodes=$(NODES)) $(if $(MODE),--mode=$(MODE))
+
+# The go command knows best what is out of date, so it is asked every time; when
+# nothing is, it takes about a second. The first time is long, and says so.
+PLAYGROUND_BINARIES := ./cmd/apiserver ./cmd/agent ./cmd/playground
+ALL_BINARIES        := $(wildcard ./cmd/*) k8s.io/kubernetes/cmd/kubectl
+
+first_time = if [ ! -e $(BIN)/$(1) ]; then echo "building $(2)"; fi
+
+.PHONY: help
+help: ## List the targets.
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.PHONY: playground
+playground: ## Start a federation and three members; Ctrl-C stops them.
+	@$(call first_time,playground,the federation$(comma) the agent and kube-apiserver and friends for members: about 5 minutes the first time on 2 cores$(comma) seconds later)
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' $(PLAYGROUND_BINARIES)
+	@if ! command -v kubectl >/dev/null; then \
+		$(call first_time,kubectl,kubectl$(comma) because this machine has none: a minute the first time); \
+		$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' k8s.io/kubernetes/cmd/kubectl; fi
+	@exec $(BIN)/playground $(PLAYGROUND_FLAGS)
+
+.PHONY: playground-clean
+playground-clean: ## Remove what the playground left behind.
+	@if [ -e '$(DIR)' ]; then $(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' ./cmd/playground && $(BIN)/playground clean --dir='$(DIR)'; fi
+
+.PHONY: build
+build: ## Build all binaries, and kubectl, into bin/.
+	@$(call first_time,playground,everything into $(BIN)/: about 6 minutes the first time on 2 cores$(comma) seconds later)
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' $(ALL_BINARIES)
+
+.PHONY: test
+test: build verify lint test-unit test-e2e ## Everything that has to hold before a merge.
+
+# -shuffle finds tests that lean on each other.
+.PHONY: test-unit
+test-unit: ## Unit tests, and integration tests in one process.
+	$(GO) test -shuffle=on -timeout=15m ./api/... ./cmd/... ./pkg/... $(if $(wildcard test/integration),./test/integration/...)
+
+.PHONY: test-e2e
+test-e2e: build ## The tutorial and its faults, with real kubectl on a real playground.
+	$(if $(wildcard test/e2e),$(GO) test -count=1 -timeout=30m ./test/e2e/...,@echo "there is no test/e2e yet")
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Static analysis, see .golangci.yml.
+	$(GO) vet ./...
+	$(BIN)/golangci-lint run ./...
+
+$(BIN)/golangci-lint: hack/tools/go.mod hack/tools/go.sum
+	@$(call first_time,golangci-lint,golangci-lint: about 2 minutes the first time)
+	@$(GO) -C hack/tools build -o $(CURDIR)/$@ -ldflags '-s -w' github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+.PHONY: generate
+generate: ## Regenerate what is derived from the types in api/.
+	hack/generate.sh
+
+.PHONY: verify
+verify: ## Fail if generated files are not up to date.
+	hack/generate.sh --verify
+
+.PHONY: bench
+bench: ## Benchmarks of the pure parts; BENCH=regexp chooses.
+	hack/each-test.sh '^func Benchmark' $(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem
+
+# Go fuzzes one target at a time.
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (30s).
+	hack/fuzz.sh '$(FUZZTIME)' '$(GO)'
