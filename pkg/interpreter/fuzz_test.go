@@ -49,39 +49,48 @@ func FuzzObjects(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, kind := range fuzzedKinds {
-			obj := decodeAs(kind, raw)
-			if obj == nil {
-				return
-			}
-			before := encoded(t, obj)
-			_, _, _, _ = New().Replicas(obj)
-			status, _ := New().ReflectStatus(obj)
-			_, _ = New().Health(obj)
-			if encoded(t, obj) != before {
-				t.Fatalf("%s: reading wrote to %s", kind.Kind, before)
-			}
-			if status != nil && !json.Valid(status.Raw) {
-				t.Fatalf("%s: reflected %q is not JSON", kind.Kind, status.Raw)
-			}
+	f.Fuzz(func(t *testing.T, raw []byte) { checkObject(t, raw) })
+}
 
-			item := workv1alpha2.AggregatedStatusItem{ClusterName: "eu", Status: status}
-			template := obj.DeepCopy()
-			if _, err := New().AggregateStatus(template, []workv1alpha2.AggregatedStatusItem{item}); err == nil {
-				settled(t, kind, template, []workv1alpha2.AggregatedStatusItem{item})
-			}
+// failer is what the checks need of *testing.T and *rapid.T.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
-			_ = ReviseCompletions(obj, []workv1alpha2.TargetCluster{{Name: "eu", Replicas: 2}}, "eu")
-			_ = New().ReviseReplicas(obj, 2)
-			New().Prune(obj)
-			once := encoded(t, obj)
-			New().Prune(obj)
-			if twice := encoded(t, obj); twice != once {
-				t.Fatalf("%s: pruning twice is not pruning once:\n%s\n%s", kind.Kind, once, twice)
-			}
+func checkObject(t failer, raw []byte) {
+	for _, kind := range fuzzedKinds {
+		obj := decodeAs(kind, raw)
+		if obj == nil {
+			return
 		}
-	})
+		before := encoded(t, obj)
+		_, _, _, _ = New().Replicas(obj)
+		status, _ := New().ReflectStatus(obj)
+		_, _ = New().Health(obj)
+		if encoded(t, obj) != before {
+			t.Fatalf("%s: reading wrote to %s", kind.Kind, before)
+		}
+		if status != nil && !json.Valid(status.Raw) {
+			t.Fatalf("%s: reflected %q is not JSON", kind.Kind, status.Raw)
+		}
+
+		item := workv1alpha2.AggregatedStatusItem{ClusterName: "eu", Status: status}
+		template := obj.DeepCopy()
+		if _, err := New().AggregateStatus(template, []workv1alpha2.AggregatedStatusItem{item}); err == nil {
+			settled(t, kind, template, []workv1alpha2.AggregatedStatusItem{item})
+		}
+
+		_ = ReviseCompletions(obj, []workv1alpha2.TargetCluster{{Name: "eu", Replicas: 2}}, "eu")
+		_ = New().ReviseReplicas(obj, 2)
+		New().Prune(obj)
+		once := encoded(t, obj)
+		New().Prune(obj)
+		if twice := encoded(t, obj); twice != once {
+			t.Fatalf("%s: pruning twice is not pruning once:\n%s\n%s", kind.Kind, once, twice)
+		}
+	}
 }
 
 // FuzzReports aggregates reports of any shape into a template of any shape.
@@ -97,34 +106,37 @@ func FuzzReports(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, raw, one, two []byte) {
-		items := []workv1alpha2.AggregatedStatusItem{
+		checkReports(t, raw, []workv1alpha2.AggregatedStatusItem{
 			{ClusterName: "eu", Status: &runtime.RawExtension{Raw: one}},
 			{ClusterName: "ap", Status: &runtime.RawExtension{Raw: two}},
 			{ClusterName: "us"},
-		}
-		reversed := []workv1alpha2.AggregatedStatusItem{items[2], items[1], items[0]}
-		for _, kind := range fuzzedKinds {
-			template := decodeAs(kind, raw)
-			if template == nil {
-				return
-			}
-			other := template.DeepCopy()
-			before := encoded(t, template)
-			changed, _ := New().AggregateStatus(template, items)
-			if after := encoded(t, template); !changed && after != before {
-				t.Fatalf("%s: claims not to have changed\n%s\nto\n%s", kind.Kind, before, after)
-			}
-			settled(t, kind, template, items)
-			_, _ = New().AggregateStatus(other, reversed)
-			if a, b := encoded(t, template), encoded(t, other); a != b {
-				t.Fatalf("%s: the order matters:\n%s\n%s", kind.Kind, a, b)
-			}
-		}
+		})
 	})
 }
 
+func checkReports(t failer, raw []byte, items []workv1alpha2.AggregatedStatusItem) {
+	reversed := []workv1alpha2.AggregatedStatusItem{items[2], items[1], items[0]}
+	for _, kind := range fuzzedKinds {
+		template := decodeAs(kind, raw)
+		if template == nil {
+			return
+		}
+		other := template.DeepCopy()
+		before := encoded(t, template)
+		changed, _ := New().AggregateStatus(template, items)
+		if after := encoded(t, template); !changed && after != before {
+			t.Fatalf("%s: claims not to have changed\n%s\nto\n%s", kind.Kind, before, after)
+		}
+		settled(t, kind, template, items)
+		_, _ = New().AggregateStatus(other, reversed)
+		if a, b := encoded(t, template), encoded(t, other); a != b {
+			t.Fatalf("%s: the order matters:\n%s\n%s", kind.Kind, a, b)
+		}
+	}
+}
+
 // settled checks that aggregating once more changes nothing.
-func settled(t *testing.T, kind schema.GroupVersionKind, template *unstructured.Unstructured, items []workv1alpha2.AggregatedStatusItem) {
+func settled(t failer, kind schema.GroupVersionKind, template *unstructured.Unstructured, items []workv1alpha2.AggregatedStatusItem) {
 	t.Helper()
 	before := encoded(t, template)
 	if changed, _ := New().AggregateStatus(template, items); changed || encoded(t, template) != before {
@@ -143,7 +155,7 @@ func decodeAs(kind schema.GroupVersionKind, raw []byte) *unstructured.Unstructur
 	return obj
 }
 
-func encoded(t *testing.T, obj *unstructured.Unstructured) string {
+func encoded(t failer, obj *unstructured.Unstructured) string {
 	t.Helper()
 	raw, err := json.Marshal(obj.Object)
 	if err != nil {

@@ -52,6 +52,12 @@ containerStatuses:
 			items:    map[string]string{"eu": `{phase: Running, containerStatuses: [{name: a, ready: true, state: {running: {startedAt: "2026-01-01T00:00:03Z"}}}]}`},
 			want:     "{phase: Running, containerStatuses: [{name: a, ready: true, state: {terminated: {exitCode: 0}}}]}",
 		},
+		"back by restart": {
+			reason:   "a container that is restarted leaves its end",
+			template: "apiVersion: v1\nkind: Pod\nstatus: {phase: Running, containerStatuses: [{name: a, state: {terminated: {exitCode: 1}}}]}",
+			items:    map[string]string{"eu": `{phase: Running, containerStatuses: [{name: a, ready: true, state: {running: {startedAt: "2026-01-01T00:00:03Z"}}}]}`},
+			want:     `{phase: Running, containerStatuses: [{name: a, ready: true, state: {running: {startedAt: "2026-01-01T00:00:03Z"}}}]}`,
+		},
 		"nowhere": {
 			reason:   "a pod that no cluster has keeps its status",
 			template: template + "status: {phase: Pending}",

@@ -128,6 +128,15 @@ conditions:
 - {type: Available, status: "False", reason: MinimumReplicasUnavailable, message: "1 of 2 clusters: eu: no nodes", lastTransitionTime: "2026-01-01T00:00:05Z", lastUpdateTime: "2026-01-01T00:00:05Z"}
 - {type: Progressing, status: "True", reason: ReplicaSetUpdated, message: 2 of 2 clusters, lastTransitionTime: "2026-01-01T00:00:03Z", lastUpdateTime: "2026-01-01T00:00:03Z"}`,
 		},
+		"condition bad in two clusters": {
+			reason:   "both are quoted, and it began when the first went bad",
+			template: template + "spec: {replicas: 2}",
+			items: map[string]string{
+				"eu": `{conditions: [{type: Available, status: "False", reason: B, lastTransitionTime: "2026-01-01T00:00:05Z"}]}`,
+				"ap": `{conditions: [{type: Available, status: "False", reason: A, message: no nodes, lastTransitionTime: "2026-01-01T00:00:07Z"}]}`,
+			},
+			want: `conditions: [{type: Available, status: "False", reason: A, message: "2 of 2 clusters: ap: no nodes; eu: B", lastTransitionTime: "2026-01-01T00:00:05Z", lastUpdateTime: "2026-01-01T00:00:05Z"}]`,
+		},
 		"condition missing in a cluster": {
 			reason:   "kubectl wait must not return before every cluster has answered",
 			template: template + "spec: {replicas: 2}",
