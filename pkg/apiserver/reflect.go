@@ -98,10 +98,23 @@ func follow[T metav1.Object](ctx context.Context, name string, from store, examp
 			return from.List(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), internalOptions(o))
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return from.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), internalOptions(o))
+			w, err := from.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), internalOptions(o))
+			if err != nil {
+				return nil, err
+			}
+			return watch.Filter(w, unwrap), nil
 		},
 	}
 	run(ctx, name, lw, example, into)
+}
+
+// unwrap takes the object out of the envelope in which the watch cache shares
+// its encodings among clients.
+func unwrap(e watch.Event) (watch.Event, bool) {
+	if envelope, ok := e.Object.(runtime.CacheableObject); ok {
+		e.Object = envelope.GetObject()
+	}
+	return e, true
 }
 
 // run keeps a sink fed from a ListWatch until ctx ends.

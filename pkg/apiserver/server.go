@@ -78,9 +78,9 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 // setGlobals settles the process globals of Kubernetes before anything reads
 // them. Feature gates are read at construction time all over the place.
 func setGlobals() error {
-	// An identity lease is a write every ten seconds whose readers (storage
-	// version migration, peer proxying) are not in use here.
-	if err := utilfeature.DefaultMutableFeatureGate.Set("APIServerIdentity=false"); err != nil {
+	// An identity lease is a write every ten seconds whose readers (peer
+	// proxying between versions) are not in use here.
+	if err := utilfeature.DefaultMutableFeatureGate.Set("APIServerIdentity=false,UnknownVersionInteroperabilityProxy=false"); err != nil {
 		return err
 	}
 	if err := compatibility.DefaultComponentGlobalsRegistry.Set(); err != nil {

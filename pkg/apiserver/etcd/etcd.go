@@ -58,11 +58,10 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	cfg.Name = "flotilla"
 	cfg.Dir = filepath.Join(opts.Dir, "data")
 	cfg.ListenClientUrls = []url.URL{{Scheme: "unix", Path: clientSocket}}
-	cfg.AdvertiseClientUrls = cfg.ListenClientUrls
-	peer := url.URL{Scheme: "unix", Path: clientSocket + ".peer"}
-	cfg.ListenPeerUrls = []url.URL{peer}
-	// The advertised peer address is stored in the data: it must not follow the
-	// directory, which may move, and nobody dials it.
+	cfg.ListenPeerUrls = []url.URL{{Scheme: "unix", Path: clientSocket + ".peer"}}
+	// Advertised addresses must have a port and are stored in the data, which
+	// may move; nobody dials them.
+	cfg.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:2379"}}
 	cfg.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "localhost:2380"}}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.QuotaBackendBytes = opts.QuotaBytes
@@ -70,7 +69,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = opts.Compaction.String()
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger())
-	cfg.UnsafeNoFsync = false
+	cfg.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 
 	for _, stale := range []string{clientSocket, clientSocket + ".peer"} {
 		if err := os.Remove(stale); err != nil && !errors.Is(err, os.ErrNotExist) {
