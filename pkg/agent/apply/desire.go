@@ -23,6 +23,8 @@ type work struct {
 	suspended bool
 	preserve  bool
 	removed   bool
+	// incomplete works have bad manifests: what they named before stays.
+	incomplete bool
 	// muted works are kept as they are, and nothing is reported about them.
 	muted bool
 	// bad are the manifests that name no object.
@@ -57,7 +59,7 @@ func (e *Engine) restore(record *inventory.Record, match func(inventory.Object) 
 		if i >= len(record.Manifests) || record.Removed {
 			w.leftovers[listed.Key] = listed.Version
 			o := e.object(listed.Key)
-			if len(o.claims) == 0 && !w.suspended {
+			if len(o.claims) == 0 && w.prunes() {
 				o.uid = listed.UID
 				o.removal = &removeRequest{key: listed.Key, version: listed.Version, work: w.name, preserve: w.preserve}
 				e.enqueue(listed.Key)
@@ -150,7 +152,7 @@ func (e *Engine) set(record *inventory.Record, bad []error) {
 	if w == nil {
 		w = &work{leftovers: map[inventory.Key]string{}}
 		e.works[record.Name] = w
-	} else if !w.muted && len(w.bad) == 0 && len(bad) == 0 && inventory.SameDesire(w.desire(), record) {
+	} else if !w.muted && !w.incomplete && inventory.SameDesire(w.desire(), record) {
 		return // an event about something else, such as the work's status
 	}
 	before := w.objects
@@ -163,8 +165,14 @@ func (e *Engine) set(record *inventory.Record, bad []error) {
 			w.leftovers[old.Key] = old.Version
 		}
 	}
-	if !w.suspended {
+	if w.prunes() {
 		e.releaseLeftovers(w)
+	} else {
+		for key := range w.leftovers {
+			if o := e.objects[key]; o != nil {
+				o.suspended = w.suspended
+			}
+		}
 	}
 	e.save(w.name)
 	e.report(w)
@@ -174,15 +182,18 @@ func (e *Engine) set(record *inventory.Record, bad []error) {
 func (w *work) desire() *inventory.Record {
 	return &inventory.Record{
 		Name: w.name, UID: w.uid, Manifests: w.manifests,
-		Suspended: w.suspended, Preserve: w.preserve, Removed: w.removed,
+		Suspended: w.suspended, Preserve: w.preserve, Removed: w.removed, Incomplete: w.incomplete,
 	}
 }
+
+// prunes tells whether objects that the work does not name any more go.
+func (w *work) prunes() bool { return w.removed || !w.suspended && !w.incomplete }
 
 func (w *work) take(record *inventory.Record, bad []error) {
 	w.name, w.uid = record.Name, record.UID
 	w.manifests = record.Manifests
 	w.objects = slices.Clone(record.Objects[:min(len(record.Objects), len(record.Manifests))])
-	w.suspended, w.preserve = record.Suspended, record.Preserve
+	w.suspended, w.preserve, w.incomplete = record.Suspended, record.Preserve, record.Incomplete
 	w.removed, w.muted = false, false
 	w.bad = bad
 }
@@ -196,7 +207,8 @@ func (e *Engine) remove(name string) {
 		w.leftovers[o.Key] = o.Version
 	}
 	w.objects, w.manifests, w.bad = nil, nil, nil
-	w.removed, w.muted = true, false
+	w.removed, w.muted, w.incomplete = true, false, false
+	e.opts.Report(Observation{Work: name, Gone: true})
 	e.releaseLeftovers(w)
 	e.save(name)
 }
@@ -310,4 +322,11 @@ func (e *Engine) want(kind schema.GroupVersionKind, delta int) {
 	} else if e.wanted[kind] == 1 && delta > 0 {
 		wake(e.wakeWatches)
 	}
+}
+
+// Counts are the numbers of works and of objects in the inventory.
+func (e *Engine) Counts() (works, objects int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.works), len(e.objects)
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -291,4 +292,9 @@ func wake(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// Scan calls visit with the metadata of every object of a kind that carries our label.
+func (e *Engine) Scan(ctx context.Context, resource kinds.Resource, visit func(*metav1.PartialObjectMetadata)) error {
+	return e.opts.Member.Scan(ctx, resource, visit)
 }

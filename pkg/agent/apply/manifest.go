@@ -60,6 +60,7 @@ func ReadWork(work *workv1alpha1.Work) (*inventory.Record, []error) {
 		record.Manifests = append(record.Manifests, raw)
 		record.Objects = append(record.Objects, object)
 	}
+	record.Incomplete = len(bad) > 0
 	return record, bad
 }
 

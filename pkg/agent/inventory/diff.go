@@ -18,6 +18,8 @@ type Plan struct {
 	// the works in Set no longer name. Objects that another work takes over, that are preserved, or
 	// that were never ours are not among them.
 	Doomed []Key
+	// Drops are the doomed objects by the work that brought them.
+	Drops map[string][]Key
 	// Total is the number of objects managed now, deletions already agreed left out.
 	Total int
 }
@@ -25,7 +27,7 @@ type Plan struct {
 // Diff compares the inventory with a full list. kept names works that the federation has but whose
 // manifests are not to be trusted or not to be acted on: they stay as they are.
 func Diff(have []*Record, want []*Record, kept map[string]bool) Plan {
-	var plan Plan
+	plan := Plan{Drops: map[string][]Key{}}
 	wanted := make(map[string]*Record, len(want))
 	stays := map[Key]bool{}
 	for _, record := range want {
@@ -35,7 +37,7 @@ func Diff(have []*Record, want []*Record, kept map[string]bool) Plan {
 		}
 	}
 	managed := map[Key]bool{}
-	doomed := map[Key]bool{}
+	doomed := map[Key][]string{}
 	known := make(map[string]*Record, len(have))
 	for _, old := range have {
 		known[old.Name] = old
@@ -48,23 +50,27 @@ func Diff(have []*Record, want []*Record, kept map[string]bool) Plan {
 			plan.Gone = append(plan.Gone, old.Name)
 		}
 		for i, object := range old.Objects {
-			if object.Unmanaged || i >= len(old.Manifests) && !old.Suspended {
+			if object.Unmanaged || i >= len(old.Manifests) && old.Prunes() {
 				continue // not ours, or agreed before
 			}
 			managed[object.Key] = true
 			switch {
-			case kept[old.Name], next != nil && next.Suspended:
+			case kept[old.Name], next != nil && !next.Prunes():
 				stays[object.Key] = true
 			case gone && old.Preserve, next != nil && next.Preserve:
 				// released, not deleted
 			default:
-				doomed[object.Key] = true
+				doomed[object.Key] = append(doomed[object.Key], old.Name)
 			}
 		}
 	}
-	for key := range doomed {
-		if !stays[key] {
-			plan.Doomed = append(plan.Doomed, key)
+	for key, works := range doomed {
+		if stays[key] {
+			continue
+		}
+		plan.Doomed = append(plan.Doomed, key)
+		for _, work := range works {
+			plan.Drops[work] = append(plan.Drops[work], key)
 		}
 	}
 	for _, record := range want {
@@ -86,6 +92,6 @@ func SameDesire(a, b *Record) bool {
 	if a == nil || b == nil || a.Removed != b.Removed {
 		return false
 	}
-	return a.UID == b.UID && a.Suspended == b.Suspended && a.Preserve == b.Preserve &&
+	return a.UID == b.UID && a.Suspended == b.Suspended && a.Preserve == b.Preserve && a.Incomplete == b.Incomplete &&
 		slices.EqualFunc(a.Manifests, b.Manifests, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) })
 }

@@ -79,10 +79,15 @@ type Record struct {
 	Suspended bool `json:"suspended,omitempty"`
 	// Preserve leaves the objects in the member when the work goes.
 	Preserve bool `json:"preserve,omitempty"`
+	// Incomplete works have manifests that could not be read: nothing of theirs is pruned.
+	Incomplete bool `json:"incomplete,omitempty"`
 	// Removed works are gone in the federation and their removal here is agreed; the record stays
 	// until their objects are gone too.
 	Removed bool `json:"removed,omitempty"`
 }
+
+// Prunes tells whether objects that the work does not name any more go.
+func (r *Record) Prunes() bool { return r.Removed || !r.Suspended && !r.Incomplete }
 
 // Object returns the entry of a key, or nil.
 func (r *Record) Object(key Key) *Object {

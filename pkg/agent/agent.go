@@ -1,0 +1,340 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
+	"github.com/flotilla-io/flotilla/pkg/agent/apply"
+	"github.com/flotilla-io/flotilla/pkg/agent/heartbeat"
+	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
+	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
+	"github.com/flotilla-io/flotilla/pkg/agent/status"
+)
+
+// Agent serves one member.
+type Agent struct {
+	opts       Options
+	store      *inventory.Store
+	federation *federation
+	memberCore rest.Interface
+	metadata   metadata.Interface
+	connected  []*http.Client
+
+	kinds     *kinds.Kinds
+	engine    *apply.Engine
+	reporter  *status.Reporter
+	probe     *heartbeat.Probe
+	capacity  *heartbeat.Capacity
+	writer    *heartbeat.Writer
+	admission *admission
+	intake    *intake
+
+	// scan is closed after the first full list.
+	scan     chan struct{}
+	scanOnce sync.Once
+	register chan struct{}
+}
+
+// New wires an Agent. It connects to nothing yet.
+func New(opts Options) (*Agent, error) {
+	if err := opts.complete(); err != nil {
+		return nil, err
+	}
+	a := &Agent{opts: opts, scan: make(chan struct{}), register: make(chan struct{}, 1)}
+	var err error
+	if a.store, err = inventory.Open(opts.StateDir); err != nil {
+		return nil, err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	member, err := a.connect(scheme)
+	if err != nil {
+		return nil, err
+	}
+	a.wire(member)
+	return a, nil
+}
+
+// unlimited leaves the pace to the API servers' own fairness.
+func unlimited(config *rest.Config) *rest.Config {
+	out := rest.CopyConfig(config)
+	out.QPS, out.RateLimiter = -1, nil
+	if out.UserAgent == "" {
+		out.UserAgent = "flotilla-agent"
+	}
+	return out
+}
+
+func (a *Agent) connect(scheme *runtime.Scheme) (*apply.Member, error) {
+	up, down := unlimited(a.opts.Federation), unlimited(a.opts.Member)
+	upClient, err := rest.HTTPClientFor(up)
+	if err != nil {
+		return nil, fmt.Errorf("connection to the federation: %w", err)
+	}
+	downClient, err := rest.HTTPClientFor(down)
+	if err != nil {
+		return nil, fmt.Errorf("connection to the member: %w", err)
+	}
+	a.connected = []*http.Client{upClient, downClient}
+	if a.federation, err = newFederation(up, upClient, scheme, a.opts.ClusterName); err != nil {
+		return nil, err
+	}
+	if a.memberCore, err = clientFor(down, downClient, scheme, corev1.SchemeGroupVersion, runtime.ContentTypeProtobuf); err != nil {
+		return nil, fmt.Errorf("client of the member: %w", err)
+	}
+	if a.metadata, err = metadata.NewForConfigAndClient(down, downClient); err != nil {
+		return nil, fmt.Errorf("client of the member: %w", err)
+	}
+	return apply.NewMember(down, downClient)
+}
+
+func (a *Agent) wire(member *apply.Member) {
+	realClock := clock.RealClock{}
+	a.kinds = kinds.New(kinds.Options{Fetch: kinds.Fetch(a.memberCore)})
+	a.reporter = status.New(status.Options{Post: a.post})
+	a.engine = apply.NewEngine(apply.Options{
+		Cluster: a.opts.ClusterName, Namespace: names.ExecutionNamespace(a.opts.ClusterName),
+		Member: member, Kinds: a.kinds, Interpreter: a.opts.Interpreter, Workers: a.opts.Workers,
+		Report: a.observe, Save: a.store.Put, Drop: a.store.Delete,
+	})
+	a.writer = heartbeat.NewWriter(heartbeat.WriterOptions{
+		Clusters: a.federation.cluster, Observe: a.observed, OnRead: a.readCluster, Interval: a.opts.Heartbeat,
+		PollOften: func() bool { return a.intake.holding() },
+	})
+	a.probe = &heartbeat.Probe{
+		Client: a.memberCore, Interval: a.opts.Heartbeat, Tolerance: 3 * a.opts.Heartbeat, OnChange: a.writer.Soon, Clock: realClock,
+	}
+	a.capacity = heartbeat.NewCapacity()
+	a.capacity.OnChange = a.capacityChanged()
+	a.kinds.OnChange(a.writer.Soon)
+	a.admission = &admission{
+		uid: a.federation.uid, known: a.store.Federation, remember: a.store.SetFederation, accept: a.opts.AcceptFederationUID,
+		onRefused:  func() { a.engine.Pause(); a.askRegistration(); a.writer.Soon() },
+		onAdmitted: func() { a.engine.Resume(); a.writer.Reread() },
+	}
+	a.intake = &intake{
+		engine: a.engine, guard: *a.opts.Guard, listed: map[string]bool{},
+		onEpoch: a.reporter.Reset, onHold: a.writer.Soon,
+		onListed: func() { a.scanOnce.Do(func() { close(a.scan) }) },
+	}
+}
+
+// capacityChanged writes the first numbers at once, and later ones when it is time.
+func (a *Agent) capacityChanged() func() {
+	var written atomic.Bool
+	return func() {
+		if !written.Load() {
+			if nodes, _ := a.capacity.Summary(); nodes != nil && written.CompareAndSwap(false, true) {
+				a.writer.Soon()
+				return
+			}
+		}
+		a.writer.Later()
+	}
+}
+
+// Run works until the context ends, and returns nil then. It fails only when the cluster's name belongs
+// to another member (heartbeat.ErrNameTaken) or is registered for the other mode (heartbeat.ErrMode).
+// Call it once.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("cluster", a.opts.ClusterName))
+	logger := klog.FromContext(ctx)
+	records, broken := a.store.Load()
+	for _, err := range broken {
+		logger.Error(err, "Part of the inventory is lost; the federation and a scan of the cluster make up for it")
+	}
+	a.engine.Restore(records)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var refused error // written before cancel, read after the group is done
+	var group sync.WaitGroup
+	for _, run := range []func(context.Context){
+		a.kinds.Run,
+		func(ctx context.Context) { a.kinds.WatchDefinitions(ctx, a.metadata) },
+		a.engine.Run,
+		a.probe.Run,
+		func(ctx context.Context) { a.capacity.Watch(ctx, a.memberCore) },
+		func(ctx context.Context) {
+			if refused = a.federate(ctx); refused != nil {
+				cancel()
+			}
+		},
+	} {
+		group.Go(func() { run(ctx) })
+	}
+	<-ctx.Done()
+	group.Wait()
+	for _, client := range a.connected {
+		client.CloseIdleConnections()
+	}
+	return refused
+}
+
+// federate registers the cluster and then runs what talks to the federation. It fails only if the
+// cluster's name is not this member's.
+func (a *Agent) federate(ctx context.Context) error {
+	if err := a.registerOnce(ctx, true); err != nil {
+		return err
+	}
+	heart := &heartbeat.Heart{
+		Leases: a.federation.lease, Cluster: a.opts.ClusterName, Holder: a.opts.Holder,
+		Interval: a.opts.Heartbeat, OnRecovered: a.writer.Reread, Clock: clock.RealClock{},
+	}
+	var group sync.WaitGroup
+	for _, run := range []func(context.Context){
+		heart.Run,
+		a.writer.Run,
+		a.reporter.Run,
+		func(ctx context.Context) { a.intake.follow(ctx, a.federation, a.admission.admit) },
+		a.scanOrphans,
+		a.registerAgain,
+	} {
+		group.Go(func() { run(ctx) })
+	}
+	group.Wait()
+	return nil
+}
+
+// registerOnce tries until the cluster is registered. With strict, a name that is not ours ends it.
+func (a *Agent) registerOnce(ctx context.Context, strict bool) error {
+	backoff := wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Steps: 7, Cap: 10 * time.Second, Jitter: 0.3}
+	for ctx.Err() == nil {
+		err := a.tryRegister(ctx)
+		if err == nil {
+			return nil
+		}
+		if strict && (errors.Is(err, heartbeat.ErrNameTaken) || errors.Is(err, heartbeat.ErrMode)) {
+			return err
+		}
+		after := backoff.Step()
+		if ctx.Err() == nil {
+			klog.FromContext(ctx).Info("Cannot register the cluster, will retry", "err", err, "after", after)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(after):
+		}
+	}
+	return nil
+}
+
+func (a *Agent) tryRegister(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	id := &corev1.Namespace{}
+	if err := a.memberCore.Get().Resource("namespaces").Name(names.FederationUIDNamespace).Do(bounded).Into(id); err != nil {
+		return fmt.Errorf("the cluster's identity, namespace %s: %w", names.FederationUIDNamespace, err)
+	}
+	return heartbeat.Register(ctx, a.federation.cluster, heartbeat.Registration{
+		Name: a.opts.ClusterName, ID: string(id.UID), SyncMode: a.opts.SyncMode,
+		Region: a.opts.Region, Provider: a.opts.Provider, Zones: a.opts.Zones, Labels: a.opts.Labels,
+	})
+}
+
+func (a *Agent) askRegistration() {
+	select {
+	case a.register <- struct{}{}:
+	default:
+	}
+}
+
+// registerAgain registers with a federation that took the place of ours, so that its Cluster can say
+// why nothing happens.
+func (a *Agent) registerAgain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.register:
+		}
+		if err := a.registerOnce(ctx, false); err == nil {
+			a.writer.Reread()
+		}
+	}
+}
+
+func (a *Agent) scanOrphans(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-a.scan:
+	}
+	for a.kinds.Snapshot() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+	s := &scanner{namespace: names.ExecutionNamespace(a.opts.ClusterName), kinds: a.kinds, scan: a.engine.Scan}
+	found := s.find(ctx)
+	if ctx.Err() == nil {
+		a.intake.orphans(found)
+	}
+}
+
+// observe turns what the engine sees into what the federation hears.
+func (a *Agent) observe(seen apply.Observation) {
+	if seen.Gone {
+		a.reporter.Forget(seen.Work)
+		return
+	}
+	a.reporter.Set(agentv1alpha1.WorkObservation{
+		Name: seen.Work, UID: seen.UID, Applied: seen.Applied, Reason: seen.Reason, Message: seen.Message,
+		Status: seen.Status, Health: seen.Health,
+	})
+}
+
+func (a *Agent) post(ctx context.Context, works []agentv1alpha1.WorkObservation) ([]agentv1alpha1.RejectedObservation, error) {
+	if a.admission.wrong() {
+		return nil, ErrOtherFederation
+	}
+	return a.federation.post(ctx, works)
+}
+
+// observed is what the Cluster's status should say.
+func (a *Agent) observed() heartbeat.Observed {
+	out := heartbeat.Observed{Version: a.probe.Version(), Conditions: map[string]metav1.Condition{}}
+	out.NodeSummary, out.ResourceSummary = a.capacity.Summary()
+	refused := a.admission.condition(a.opts.ClusterName)
+	ready := a.probe.Ready()
+	if refused.Status != "" {
+		ready = refused
+	}
+	if ready.Status != "" {
+		out.Conditions[clusterv1alpha1.ClusterConditionReady] = ready
+	}
+	out.Conditions[ConditionFederationAccepted] = refused
+	out.Conditions[ConditionDeletionsHeld] = a.intake.heldCondition(a.opts.ClusterName)
+	if snapshot := a.kinds.Snapshot(); snapshot != nil {
+		out.Enablements = snapshot.Enablements()
+		out.Conditions[clusterv1alpha1.ClusterConditionCompleteAPIEnablements] = heartbeat.Complete(snapshot.Complete, snapshot.Stale)
+	}
+	return out
+}
+
+func (a *Agent) readCluster(cluster *clusterv1alpha1.Cluster) {
+	if a.intake.confirm(cluster.Annotations[ConfirmDeletionsAnnotation]) {
+		a.writer.Soon()
+	}
+}

@@ -1,0 +1,22 @@
+// Package agent is what runs for each member: it takes the member's works from the federation,
+// applies them (package apply), remembers them (package inventory), reports what became of them
+// (package status), and says that the cluster is there and how it is (package heartbeat).
+//
+// It needs connections to two API servers and accepts none. In Pull mode it is a process in the
+// member; in Push mode the control plane hosts one per member. There is no other difference, no state
+// outside of an Agent, and any number of them fit into a process.
+//
+// The federation is not believed blindly:
+//   - The agent belongs to the federation it first met (the UID of its kube-system namespace). Another
+//     one is refused until Options.AcceptFederationUID names it.
+//   - A full list that would delete more than the inventory's guard lets go is held until a person
+//     confirms: the Cluster's condition DeletionsHeld has the token, the annotation
+//     ConfirmDeletionsAnnotation takes it. Deletions that arrive as events were asked for.
+//   - A work that could not be rendered keeps its last good manifest.
+//
+// Without the federation the agent goes on: what was wanted last stays in force, across its own
+// restart too if it has a state directory. Nothing but the end of its context ends Run, with one
+// exception: another member that owns the cluster's name.
+//
+// Memory follows the manifests; live objects, nodes and pods pass by and leave a few numbers.
+package agent

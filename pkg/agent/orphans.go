@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/flotilla-io/flotilla/api/names"
+	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
+	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
+)
+
+// scanner finds objects with our marks that no work knows: what an agent left behind that lost its
+// state directory, or died between an apply and writing it down.
+type scanner struct {
+	namespace string
+	kinds     *kinds.Kinds
+	scan      func(context.Context, kinds.Resource, func(*metav1.PartialObjectMetadata)) error
+}
+
+const (
+	scanAttempts = 5
+	scanRetry    = 10 * time.Second
+)
+
+// find reads the metadata of every kind's managed objects, once. Kinds that fail are tried again a
+// few times; what is not found then waits for the next start.
+func (s *scanner) find(ctx context.Context) []orphan {
+	var found []orphan
+	missing := s.kinds.Snapshot().Listable()
+	for attempt := 0; len(missing) > 0 && attempt < scanAttempts; attempt++ {
+		if attempt > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(scanRetry):
+			}
+		}
+		var failed []kinds.Resource
+		for _, resource := range missing {
+			if ctx.Err() != nil {
+				return nil
+			}
+			err := s.scan(ctx, resource, func(object *metav1.PartialObjectMetadata) {
+				if o, ok := s.orphanOf(resource, object); ok {
+					found = append(found, o)
+				}
+			})
+			if err != nil {
+				klog.FromContext(ctx).V(1).Info("Cannot look for orphans", "resource", resource.GroupVersionResource.String(), "err", err)
+				failed = append(failed, resource)
+			}
+		}
+		missing = failed
+	}
+	return found
+}
+
+// orphanOf reads the marks. Objects that a controller made carry copies of their owner's: those are
+// not ours.
+func (s *scanner) orphanOf(resource kinds.Resource, object *metav1.PartialObjectMetadata) (orphan, bool) {
+	work := object.Annotations[names.WorkNameAnnotation]
+	if work == "" || object.Annotations[names.WorkNamespaceAnnotation] != s.namespace ||
+		metav1.GetControllerOf(object) != nil || object.DeletionTimestamp != nil {
+		return orphan{}, false
+	}
+	return orphan{work: work, Object: inventory.Object{
+		Key:     inventory.Key{Group: resource.Group, Kind: resource.Kind, Namespace: object.Namespace, Name: object.Name},
+		Version: resource.Version,
+		UID:     object.UID,
+	}}, true
+}
+
+// orphans takes in what a scan found: what no work of the federation accounts for is deleted, or held
+// if it is too much of all there is.
+func (i *intake) orphans(found []orphan) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	doomed := map[inventory.Key]orphan{}
+	for _, o := range found {
+		if prunes, listed := i.listed[o.work]; listed && !prunes || i.engine.Claimed(o.Key) {
+			continue
+		}
+		doomed[o.Key] = o
+	}
+	total := len(doomed)
+	for _, record := range i.engine.Records() {
+		total += len(record.Objects)
+	}
+	if i.guard.Holds(len(doomed)+i.hold.count(), total) {
+		i.hold.orphans = doomed
+		i.onHold()
+		return
+	}
+	for _, o := range doomed {
+		i.engine.RemoveOrphan(o.Object, o.work)
+	}
+}

@@ -1,0 +1,11 @@
+// Package status brings what the agent observes of works to the federation, in batches.
+//
+// Only the newest observation of a work counts: one that changes while it waits is replaced, one that
+// is equal to what the federation has taken already is not sent. The first change after a quiet time
+// is sent at once, what follows within Options.Interval is gathered.
+//
+// The federation folds observations in memory before it writes them, so one that crashed may have
+// lost what it had taken: after each change of its epoch Reset makes everything be sent again.
+//
+// Concurrency: Reporter is safe for concurrent use; Run is called once.
+package status
