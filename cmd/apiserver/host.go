@@ -2,12 +2,68 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	fedscheme "github.com/flotilla-io/flotilla/api/scheme"
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
+	"github.com/flotilla-io/flotilla/pkg/controlplane"
+	"github.com/flotilla-io/flotilla/pkg/events"
+	"github.com/flotilla-io/flotilla/pkg/scheduler"
 )
 
-// host runs the controllers and the scheduler over the in-memory connection.
-func host(ctx context.Context, server *apiserver.Server) error {
-	<-ctx.Done()
-	return nil
+// host runs the controllers and the scheduler over the in-memory connection
+// until ctx ends. They share one manager, so one cache.
+func host(ctx context.Context, server *apiserver.Server, shared bool) error {
+	log.SetLogger(klog.FromContext(ctx))
+	cfg := server.Client("controllers")
+	if err := waitReady(ctx, server); err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:  fedscheme.Scheme,
+		Metrics: metricsserver.Options{BindAddress: "0"}, // the API server's /metrics has them
+		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		// Several all-in-one processes over one etcd elect who acts.
+		LeaderElection:                shared,
+		LeaderElectionID:              "flotilla-controllers",
+		LeaderElectionNamespace:       "kube-system",
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("manager: %w", err)
+	}
+	if err := controlplane.SetupWithManager(mgr, controlplane.Options{}); err != nil {
+		return err
+	}
+	writer, err := events.NewForConfig(cfg, events.Options{})
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(writer); err != nil {
+		return err
+	}
+	if err := scheduler.SetupWithManager(mgr, scheduler.Options{Recorder: writer.For("scheduler")}); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// waitReady returns when the server can answer everything the controllers ask.
+func waitReady(ctx context.Context, server *apiserver.Server) error {
+	client, err := kubernetes.NewForConfig(server.Client("readiness"))
+	if err != nil {
+		return err
+	}
+	return wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
+	})
 }
