@@ -33,6 +33,8 @@ const (
 	maxEarlyEnds = 3
 	startTimeout = 4 * time.Minute
 	pollInterval = 100 * time.Millisecond
+	// patience is how long nothing is said about a child that is not ready.
+	patience = 15 * time.Second
 )
 
 // errStart says that a child could not be brought up.
@@ -147,6 +149,7 @@ func (p *process) runOnce(started time.Time) error {
 func (p *process) watchReady(ctx context.Context, pid int, started time.Time) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	told := started
 	for {
 		ok, err := p.ready(ctx, pid, started)
 		if ctx.Err() != nil {
@@ -164,12 +167,24 @@ func (p *process) watchReady(ctx context.Context, pid int, started time.Time) {
 			p.say("%s %s %s", p.title, word, seconds(time.Since(started)))
 			return
 		}
+		if time.Since(told) >= patience {
+			told = time.Now()
+			p.say("%s is not ready after %s, %s", p.title, seconds(time.Since(started)), waiting(err))
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+// waiting is what is said when there is no error to name.
+func waiting(err error) string {
+	if err == nil {
+		return "still waiting"
+	}
+	return "still waiting: " + err.Error()
 }
 
 // waitReady waits until the child was ready once. It gives up, with what is

@@ -20,7 +20,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-const patience = 30 * time.Second
+const longEnough = 30 * time.Second
 
 // nursery is what a child needs, in a directory of its own.
 type nursery struct {
@@ -100,14 +100,14 @@ const (
 
 func TestChildIsStartedAgain(t *testing.T) {
 	n := newNursery(t)
-	p := n.raise(waits, patience)
+	p := n.raise(waits, longEnough)
 	require.NoError(t, p.waitReady(t.Context()))
 	before := n.listed()
 	require.Len(t, before, 1)
 	require.Equal(t, Process{Name: "kid", PID: before[0].PID, Role: RoleMember}, before[0])
 
 	require.NoError(t, syscall.Kill(before[0].PID, syscall.SIGKILL))
-	require.Eventually(t, func() bool { return strings.Contains(n.said(), "is back") }, patience, 5*time.Millisecond, "recovery is visible")
+	require.Eventually(t, func() bool { return strings.Contains(n.said(), "is back") }, longEnough, 5*time.Millisecond, "recovery is visible")
 	after := n.listed()
 	require.Len(t, after, 1)
 	require.NotEqual(t, before[0].PID, after[0].PID, "the table follows")
@@ -120,7 +120,7 @@ func TestChildIsStartedAgain(t *testing.T) {
 
 func TestChildThatKeepsEndingIsGivenUp(t *testing.T) {
 	n := newNursery(t)
-	p := n.raise("echo no luck; exit 7", patience)
+	p := n.raise("echo no luck; exit 7", longEnough)
 	err := p.waitReady(t.Context())
 	require.ErrorIs(t, err, errStart)
 	require.ErrorContains(t, err, "exit status 7")
@@ -132,7 +132,7 @@ func TestChildThatKeepsEndingIsGivenUp(t *testing.T) {
 func TestChildThatCannotBeStartedIsGivenUp(t *testing.T) {
 	n := newNursery(t)
 	p := keepRunning(&process{
-		child: child{name: "kid", title: "the kid", grace: patience, command: func() (*exec.Cmd, error) {
+		child: child{name: "kid", title: "the kid", grace: longEnough, command: func() (*exec.Cmd, error) {
 			return exec.Command(filepath.Join(n.dir, "absent")), nil
 		}},
 		logFile: filepath.Join(n.dir, "kid.log"), spawn: n.spawner.start, table: n.table, say: n.say,
@@ -144,7 +144,7 @@ func TestChildThatCannotBeStartedIsGivenUp(t *testing.T) {
 
 func TestWaitReadyEndsWithItsContext(t *testing.T) {
 	n := newNursery(t)
-	p := n.raise("exec sleep 1000", patience)
+	p := n.raise("exec sleep 1000", longEnough)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, p.waitReady(ctx), context.Canceled)
@@ -162,9 +162,9 @@ func TestStubbornChildIsKilled(t *testing.T) {
 
 func TestStopBetweenTwoStarts(t *testing.T) {
 	n := newNursery(t)
-	p := n.raise("exit 1", patience)
+	p := n.raise("exit 1", longEnough)
 	p.backoff.max = time.Hour
-	require.Eventually(t, func() bool { return strings.Contains(n.said(), "ended") }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(n.said(), "ended") }, longEnough, time.Millisecond)
 	p.stop()
 	p.stop()
 	require.Empty(t, n.listed(), "stopping twice is harmless")

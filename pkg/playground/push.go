@@ -42,9 +42,14 @@ func (p *playground) joinPush(ctx context.Context, name string) error {
 		return err
 	}
 	var last error
+	told := began
 	err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		ok, err := clusterReady(ctx, federation, name, began)
 		last = err
+		if !ok && time.Since(told) >= patience {
+			told = time.Now()
+			p.tell.say("cluster %s is not ready after %s, %s", name, seconds(time.Since(began)), waiting(err))
+		}
 		return ok, nil
 	})
 	if err != nil {

@@ -54,7 +54,7 @@ func TestNoChildOutlivesAParentThatIsKilled(t *testing.T) {
 
 	require.NoError(t, parent.Process.Kill())
 	_ = parent.Wait()
-	require.Eventually(t, func() bool { return gone(pid) }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return gone(pid) }, longEnough, 5*time.Millisecond)
 }
 
 // gone is also true for a zombie that init has not collected yet.
