@@ -164,7 +164,7 @@ func (p *Projection) render(s shot) *workv1alpha1.Work {
 		work.ResourceVersion = s.version
 		return work
 	default:
-		return render(s.inputs, p.interpreter.ReviseReplicas)
+		return render(s.inputs, p.interpreter)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+	"github.com/flotilla-io/flotilla/pkg/interpreter"
 )
 
 // WorkRendered is the condition of a computed Work that could not be computed:
@@ -29,9 +30,6 @@ const WorkRendered = "Rendered"
 // ErrTemplateMissing is the reason a Work has no manifest when its template is
 // gone but its binding is not, yet.
 var ErrTemplateMissing = errors.New("template not found")
-
-// Reviser writes replicas into a manifest; Interpreter.ReviseReplicas is one.
-type Reviser func(obj *unstructured.Unstructured, replicas int32) error
 
 // inputs are all that a Work is computed from, taken under the lock. None of
 // them is modified afterwards.
@@ -49,7 +47,7 @@ type inputs struct {
 
 // render computes a Work. It never fails: what cannot be rendered becomes a
 // Work without manifests that says why.
-func render(in inputs, revise Reviser) *workv1alpha1.Work {
+func render(in inputs, kinds Interpreter) *workv1alpha1.Work {
 	work := &workv1alpha1.Work{
 		TypeMeta: metav1.TypeMeta{APIVersion: workv1alpha1.GroupVersion.String(), Kind: workv1alpha1.ResourceKindWork},
 		ObjectMeta: metav1.ObjectMeta{
@@ -80,7 +78,7 @@ func render(in inputs, revise Reviser) *workv1alpha1.Work {
 		suspended := true
 		work.Spec.SuspendDispatching = &suspended
 	}
-	raw, err := manifest(in, revise)
+	raw, err := manifest(in, kinds)
 	if err != nil {
 		work.Status.Conditions = append(work.Status.Conditions, metav1.Condition{
 			Type: WorkRendered, Status: metav1.ConditionFalse, Reason: "RenderFailed", Message: err.Error(),
@@ -106,7 +104,7 @@ func workUID(in inputs) types.UID {
 	return types.UID(uuid.NewSHA1(uuid.NameSpaceOID, []byte(origin+"/"+in.cluster)).String())
 }
 
-func manifest(in inputs, revise Reviser) ([]byte, error) {
+func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 	if in.template == nil {
 		return nil, fmt.Errorf("%s %s: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), ErrTemplateMissing)
 	}
@@ -119,7 +117,11 @@ func manifest(in inputs, revise Reviser) ([]byte, error) {
 	}
 	managedLabels, managedAnnotations := sortedKeys(obj.GetLabels()), sortedKeys(obj.GetAnnotations())
 	if in.share.replicas >= 0 {
-		if err := revise(obj, in.share.replicas); err != nil {
+		err := interpreter.ReviseCompletions(obj, in.binding.GetSpec().Clusters, in.cluster)
+		if err == nil {
+			err = kinds.ReviseReplicas(obj, in.share.replicas)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s %s in cluster %s: set replicas to %d: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), in.cluster, in.share.replicas, err)
 		}
 	}

@@ -130,6 +130,8 @@ func suspendedOn(s *workv1alpha2.Suspension, cluster string) bool {
 	return false
 }
 
+var jobKind = schema.GroupKind{Group: "batch", Kind: "Job"}
+
 // pairHash changes whenever the rendered Work of src in a cluster may change.
 func pairHash(src *source, tmpl *template, s share, overrides uint64) uint64 {
 	h := newHash()
@@ -146,6 +148,13 @@ func pairHash(src *source, tmpl *template, s share, overrides uint64) uint64 {
 		h.str(string(src.binding.GetUID()))
 		h.str(string(spec.ConflictResolution))
 		h.flag(spec.PreserveResourcesOnDeletion != nil && *spec.PreserveResourcesOnDeletion)
+		if src.template.GroupKind == jobKind {
+			// A Job's completions are divided over all its clusters.
+			for _, target := range spec.Clusters {
+				h.str(target.Name)
+				h.num(uint64(target.Replicas))
+			}
+		}
 	}
 	return h.Sum64()
 }
