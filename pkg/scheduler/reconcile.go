@@ -126,22 +126,25 @@ func (r *reconciler) decide(b workv1alpha2.Binding, snap *snapshot.Snapshot) (wo
 			diagnosis: diagnosis,
 		}.applyTo(b, ""), trigger, nil
 	}
-	made := outcome{clusters: decision.Clusters, affinity: decision.Affinity, diagnosis: diagnosis, at: metav1.NewTime(r.now()).Rfc3339Copy()}
-	made.rebalanced = rebalanceRequested(b)
-	return made.applyTo(b, placement), trigger, nil
+	return outcome{
+		clusters:  decision.Clusters,
+		affinity:  decision.Affinity,
+		diagnosis: diagnosis,
+		at:        metav1.NewTime(r.now()).Rfc3339Copy(),
+	}.applyTo(b, placement), trigger, nil
 }
 
 // outcome is what a decision, or the failure to make one, comes to.
 type outcome struct {
-	clusters   []workv1alpha2.TargetCluster
-	affinity   string
-	diagnosis  explain.Diagnosis
-	at         metav1.Time // zero: keep the time of the last decision
-	rebalanced bool        // a request to rebalance is settled with this
+	clusters  []workv1alpha2.TargetCluster
+	affinity  string
+	diagnosis explain.Diagnosis
+	at        metav1.Time // zero: keep the time of the last decision
 }
 
 // applyTo returns a copy of the binding with the outcome in it, or nil if the
-// binding says all of it already. The placement is recorded if not empty.
+// binding says all of it already. A placement to record is always written: it is
+// the mark that a change of the placement, or a request to rebalance, is settled.
 func (o outcome) applyTo(b workv1alpha2.Binding, placement string) workv1alpha2.Binding {
 	condition := metav1.Condition{
 		Type:    workv1alpha2.Scheduled,
@@ -154,7 +157,7 @@ func (o outcome) applyTo(b workv1alpha2.Binding, placement string) workv1alpha2.
 	} else if len(o.clusters) > 0 {
 		condition.Message += " Until then it stays on " + explain.Result(o.clusters) + "."
 	}
-	if !o.rebalanced && placement == "" &&
+	if placement == "" &&
 		b.GetStatus().SchedulerObservingAffinityName == o.affinity &&
 		sameClusters(b.GetSpec().Clusters, o.clusters) &&
 		sameCondition(meta.FindStatusCondition(b.GetStatus().Conditions, workv1alpha2.Scheduled), condition) {

@@ -354,9 +354,13 @@ func TestReconcileKeepsWhatItCannotReplace(t *testing.T) {
 	}
 	d.wantClusters("nothing is done in place of what is not supported", targets("us", 2))
 
+	d.binding.GetSpec().Replicas = 2
 	d.binding.GetSpec().Placement = &policyv1alpha1.Placement{ReplicaScheduling: dividedBy()}
 	d.settle()
-	d.wantClusters("corrected", targets("us", 4))
+	d.said = d.said[len(d.said)-1:]
+	d.wantSaid("that it works again is news, though nothing moves",
+		"Deployment/hello Normal ScheduleBindingSucceed Clusters were chosen: us:2.")
+	d.wantClusters("corrected", targets("us", 2))
 	if c := d.condition(); c.Status != metav1.ConditionTrue {
 		t.Errorf("condition: %+v", c)
 	}

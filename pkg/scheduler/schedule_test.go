@@ -60,9 +60,9 @@ func TestSchedule(t *testing.T) {
 		},
 		"HighestRule": {
 			reason: "of several rules for a cluster the heaviest counts, in any order",
-			spec: specOf(4, placement{ReplicaScheduling: dividedBy(
+			spec: specOf(8, placement{ReplicaScheduling: dividedBy(
 				weight(1, "eu", "us"), weight(3, "eu"), weight(2, "eu"))}),
-			want: targets("eu", 3, "us", 1),
+			want: targets("eu", 6, "us", 2),
 		},
 		"SelectorRule": {
 			reason: "a rule by label beats a lighter rule by name, and not a heavier one",
@@ -131,6 +131,11 @@ func TestSchedule(t *testing.T) {
 			reason: "of three that fit, two are enough: the first in the order of ties",
 			spec:   specOf(2, placement{SpreadConstraints: spread(1, 2), ReplicaScheduling: duplicated}),
 			want:   targets("ap", 2, "eu", 2),
+		},
+		"AtMostTwice": {
+			reason: "of several limits the lowest holds, in any order",
+			spec:   specOf(2, placement{SpreadConstraints: append(spread(0, 1), spread(0, 2)...)}),
+			want:   targets("ap", 2),
 		},
 		"AtMostPrefersHolders": {
 			reason: "a limit does not move what is there",

@@ -73,12 +73,18 @@ func placementChanged(b workv1alpha2.Binding) (bool, error) {
 	if err != nil || text == applied {
 		return false, err
 	}
-	var before policyv1alpha1.Placement
-	if err := json.Unmarshal([]byte(applied), &before); err != nil {
-		return true, nil // nothing was recorded, or nothing legible
+	before := parsePlacement(applied)
+	return before == nil || !equality.Semantic.DeepEqual(before, b.GetSpec().Placement), nil
+}
+
+// parsePlacement reads a record, and returns nil if there is none that is legible.
+func parsePlacement(text string) *policyv1alpha1.Placement {
+	var p policyv1alpha1.Placement
+	if json.Unmarshal([]byte(text), &p) != nil {
+		return nil
 	}
-	policyv1alpha1.SetDefaults_Placement(&before)
-	return !equality.Semantic.DeepEqual(&before, b.GetSpec().Placement), nil
+	policyv1alpha1.SetDefaults_Placement(&p)
+	return &p
 }
 
 // placementText is what is recorded about a decision.
