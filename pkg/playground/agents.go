@@ -6,16 +6,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/flotilla-io/flotilla/pkg/playground/pki"
 )
+
+// provider is who runs the members.
+const provider = "playground"
 
 // clusterUser and clusterGroup are who an agent is for the federation.
 const (
 	clusterUserPrefix = "system:cluster:"
 	clusterGroup      = "system:clusters"
 )
+
+// zones are the zones of a member, as its nodes are labelled: three at most,
+// and the region has the name of the member.
+func zones(name string, nodes int) []string {
+	var list []string
+	for i := range min(nodes, 3) {
+		list = append(list, fmt.Sprintf("%s-%c", name, 'a'+rune(i)))
+	}
+	return list
+}
 
 // agentChild is the agent of one member.
 func (p *playground) agentChild(name string) child {
@@ -31,6 +45,9 @@ func (p *playground) agentChild(name string) child {
 				"--kubeconfig="+p.kubeconfig(name),
 				"--state-dir="+p.layout.agent(name, "state"),
 				"--sync-mode=Pull",
+				"--cluster-region="+name,
+				"--cluster-zones="+strings.Join(zones(name, p.Nodes), ","),
+				"--cluster-provider="+provider,
 				fmt.Sprintf("--v=%d", p.Verbosity),
 			), nil
 		},

@@ -72,15 +72,16 @@ func (p *playground) registerPush(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := register(ctx, member, federation, name, config); err != nil {
+	place := clusterv1alpha1.ClusterSpec{Region: name, Zones: zones(name, p.Nodes), Provider: provider}
+	if err := register(ctx, member, federation, name, config, place); err != nil {
 		return fmt.Errorf("registering member %s: %w", name, err)
 	}
 	return nil
 }
 
 // register makes the accounts in the member and hands their tokens to the
-// federation, with a Cluster object that names them.
-func register(ctx context.Context, member, federation client.Client, name string, config *rest.Config) error {
+// federation, with a Cluster object that names them and where the member is.
+func register(ctx context.Context, member, federation client.Client, name string, config *rest.Config, place clusterv1alpha1.ClusterSpec) error {
 	system := &corev1.Namespace{}
 	if err := member.Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, system); err != nil {
 		return err
@@ -118,6 +119,7 @@ func register(ctx context.Context, member, federation client.Client, name string
 	}
 	cluster := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	_, err = controllerutil.CreateOrUpdate(ctx, federation, cluster, func() error {
+		cluster.Spec.Region, cluster.Spec.Zones, cluster.Spec.Provider = place.Region, place.Zones, place.Provider
 		cluster.Spec.ID = string(system.UID)
 		cluster.Spec.SyncMode = clusterv1alpha1.Push
 		cluster.Spec.APIEndpoint = config.Host
