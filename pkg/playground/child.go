@@ -58,6 +58,7 @@ type process struct {
 
 	mu      sync.Mutex
 	current *os.Process
+	started time.Time
 	ends    int
 	lastEnd error
 	lastErr error
@@ -119,7 +120,7 @@ func (p *process) runOnce(started time.Time) error {
 		p.mu.Unlock()
 		return err
 	}
-	p.current = cmd.Process
+	p.current, p.started = cmd.Process, started
 	p.mu.Unlock()
 
 	if err := p.table.set(Process{Name: p.name, PID: cmd.Process.Pid, Role: p.role}); err != nil {
@@ -245,6 +246,13 @@ func (p *process) signal(s syscall.Signal) {
 		// The process may have ended meanwhile; then there is nothing to do.
 		_ = p.current.Signal(s)
 	}
+}
+
+// since is when the process that runs now, or ran last, was started.
+func (p *process) since() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.started
 }
 
 // restart ends the current process; the loop starts the next one.

@@ -44,7 +44,7 @@ func (p *playground) joinPush(ctx context.Context, name string) error {
 	var last error
 	told := began
 	err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
-		ok, err := clusterReady(ctx, federation, name, began)
+		ok, err := clusterReady(ctx, federation, name, p.federation.since())
 		last = err
 		if !ok && time.Since(told) >= patience {
 			told = time.Now()
