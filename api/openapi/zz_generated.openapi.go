@@ -1768,7 +1768,7 @@ func schema_flotilla_api_policy_v1alpha1_CommandArgsOverrider(ref common.Referen
 				Properties: map[string]spec.Schema{
 					"containerName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ContainerName is the container, or init container, that is changed.",
+							Description: "ContainerName is the container, or init container, that is changed. Manifests without such a container are left as they are.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2079,7 +2079,7 @@ func schema_flotilla_api_policy_v1alpha1_FieldOverrider(ref common.ReferenceCall
 				Properties: map[string]spec.Schema{
 					"fieldPath": {
 						SchemaProps: spec.SchemaProps{
-							Description: "FieldPath is a JSON pointer (RFC 6901) to the text field, such as /data/config.json.",
+							Description: "FieldPath is a JSON pointer (RFC 6901) to the text field, such as /data/config.json. The text must be one document.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2092,7 +2092,7 @@ func schema_flotilla_api_policy_v1alpha1_FieldOverrider(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "JSON changes a JSON document.",
+							Description: "JSON changes a JSON document. It excludes YAML.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2111,7 +2111,7 @@ func schema_flotilla_api_policy_v1alpha1_FieldOverrider(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "YAML changes a YAML document. Comments in it are lost.",
+							Description: "YAML changes a YAML document. Comments in it are lost. It excludes JSON.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2190,7 +2190,7 @@ func schema_flotilla_api_policy_v1alpha1_ImageOverrider(ref common.ReferenceCall
 					},
 					"operator": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Operator is add, remove or replace. Adding to a registry or repository appends; adding a tag sets it where there is none.\n\nPossible enum values:\n - `\"add\"` adds; what is already there under that key is replaced.\n - `\"remove\"` removes.\n - `\"replace\"` replaces.",
+							Description: "Operator is add, remove or replace. Adding appends to the part, or sets it where there is none. A digest beside a tag goes when the tag changes, or it would still decide what is pulled. A repository cannot be removed.\n\nPossible enum values:\n - `\"add\"` adds; what is already there under that key is replaced.\n - `\"remove\"` removes.\n - `\"replace\"` replaces.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2581,13 +2581,13 @@ func schema_flotilla_api_policy_v1alpha1_OverrideSpec(ref common.ReferenceCallba
 					},
 					"targetCluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TargetCluster says for which clusters Overriders are. Deprecated: use OverrideRules.",
+							Description: "TargetCluster says for which clusters Overriders are. It excludes OverrideRules. Deprecated: use OverrideRules.",
 							Ref:         ref(policyv1alpha1.ClusterAffinity{}.OpenAPIModelName()),
 						},
 					},
 					"overriders": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Overriders are applied after OverrideRules. Deprecated: use OverrideRules.",
+							Description: "Overriders are the changes for the clusters of TargetCluster. They exclude OverrideRules. Deprecated: use OverrideRules.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(policyv1alpha1.Overriders{}.OpenAPIModelName()),
 						},
@@ -2847,7 +2847,7 @@ func schema_flotilla_api_policy_v1alpha1_PlaintextOverrider(ref common.Reference
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Path is a JSON pointer (RFC 6901) to the field, such as /spec/replicas.",
+							Description: "Path is a JSON pointer (RFC 6901) to the field, such as /spec/replicas. It cannot lead to apiVersion, kind, or the name and namespace in metadata.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4445,6 +4445,34 @@ func schema_flotilla_api_work_v1alpha1_WorkloadTemplate(ref common.ReferenceCall
 		},
 		Dependencies: []string{
 			workv1alpha1.Manifest{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_work_v1alpha1_remainder(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "remainder is the content of RemainderAnnotation: a v1alpha2 binding in which everything that v1alpha1 can say is left out.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(v1alpha2.ResourceBindingSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(v1alpha2.ResourceBindingStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec", "status"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.ResourceBindingSpec{}.OpenAPIModelName(), v1alpha2.ResourceBindingStatus{}.OpenAPIModelName()},
 	}
 }
 

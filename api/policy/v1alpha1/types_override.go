@@ -83,12 +83,14 @@ type OverrideSpec struct {
 	// +listType=atomic
 	OverrideRules []RuleWithCluster `json:"overrideRules,omitempty"`
 
-	// TargetCluster says for which clusters Overriders are.
+	// TargetCluster says for which clusters Overriders are. It excludes
+	// OverrideRules.
 	// Deprecated: use OverrideRules.
 	// +optional
 	TargetCluster *ClusterAffinity `json:"targetCluster,omitempty"`
 
-	// Overriders are applied after OverrideRules.
+	// Overriders are the changes for the clusters of TargetCluster. They exclude
+	// OverrideRules.
 	// Deprecated: use OverrideRules.
 	// +optional
 	Overriders Overriders `json:"overriders,omitempty"`

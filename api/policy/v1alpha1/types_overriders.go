@@ -89,8 +89,9 @@ type ImageOverrider struct {
 	// Component is the part that is changed.
 	Component ImageComponent `json:"component"`
 
-	// Operator is add, remove or replace. Adding to a registry or repository
-	// appends; adding a tag sets it where there is none.
+	// Operator is add, remove or replace. Adding appends to the part, or sets it
+	// where there is none. A digest beside a tag goes when the tag changes, or it
+	// would still decide what is pulled. A repository cannot be removed.
 	Operator OverriderOperator `json:"operator"`
 
 	// Value to add or to replace with. Not looked at by remove.
@@ -108,6 +109,7 @@ type ImagePredicate struct {
 // CommandArgsOverrider changes the command or the arguments of a container.
 type CommandArgsOverrider struct {
 	// ContainerName is the container, or init container, that is changed.
+	// Manifests without such a container are left as they are.
 	ContainerName string `json:"containerName"`
 
 	// Operator is add or remove.
@@ -122,7 +124,8 @@ type CommandArgsOverrider struct {
 
 // PlaintextOverrider changes one field by its path.
 type PlaintextOverrider struct {
-	// Path is a JSON pointer (RFC 6901) to the field, such as /spec/replicas.
+	// Path is a JSON pointer (RFC 6901) to the field, such as /spec/replicas. It
+	// cannot lead to apiVersion, kind, or the name and namespace in metadata.
 	Path string `json:"path"`
 
 	// Operator is add, remove or replace as in a JSON patch (RFC 6902).
@@ -137,15 +140,15 @@ type PlaintextOverrider struct {
 // is given; the document is read, changed and written back in that format.
 type FieldOverrider struct {
 	// FieldPath is a JSON pointer (RFC 6901) to the text field, such as
-	// /data/config.json.
+	// /data/config.json. The text must be one document.
 	FieldPath string `json:"fieldPath"`
 
-	// JSON changes a JSON document.
+	// JSON changes a JSON document. It excludes YAML.
 	// +optional
 	// +listType=atomic
 	JSON []JSONPatchOperation `json:"json,omitempty"`
 
-	// YAML changes a YAML document. Comments in it are lost.
+	// YAML changes a YAML document. Comments in it are lost. It excludes JSON.
 	// +optional
 	// +listType=atomic
 	YAML []YAMLPatchOperation `json:"yaml,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -17,6 +18,10 @@ import (
 // ErrIdentityChanged is wrapped when a rule would make the manifest another
 // object: apiVersion, kind, name and namespace are the same in every cluster.
 var ErrIdentityChanged = errors.New("the rule changes apiVersion, kind, name or namespace, which identify the object; use another template for another object")
+
+// ErrBadMetadata is wrapped when a rule would leave labels or annotations that
+// are not text.
+var ErrBadMetadata = errors.New("labels and annotations must be text; put the value in quotes")
 
 // RuleError says which rule could not be applied, and why. Every error of Apply
 // is one.
@@ -70,8 +75,8 @@ func Apply(obj *unstructured.Unstructured, cluster *clusterv1alpha1.Cluster, cop
 			if where, err := applyOverriders(work, rule.overriders); err != nil {
 				return Applied{}, ruleError(policy, &rule, rule.field()+"."+where, obj, cluster, err)
 			}
-			if !sameIdentity(work, obj) {
-				return Applied{}, ruleError(policy, &rule, rule.field(), obj, cluster, ErrIdentityChanged)
+			if err := stillAnObject(work, obj); err != nil {
+				return Applied{}, ruleError(policy, &rule, rule.field(), obj, cluster, err)
 			}
 			applied.add(policy, rule.overriders)
 		}
@@ -166,6 +171,33 @@ func applyOverriders(obj *unstructured.Unstructured, o *policyv1alpha1.Overrider
 		return fmt.Sprintf("plaintext[%d]", i), err
 	}
 	return "", nil
+}
+
+// stillAnObject checks what a path can spoil: what identifies the object, and
+// that labels and annotations are text, without which they could not be read.
+func stillAnObject(changed, original *unstructured.Unstructured) error {
+	if !sameIdentity(changed, original) {
+		return ErrIdentityChanged
+	}
+	for _, name := range []string{"labels", "annotations"} {
+		values, found, err := unstructured.NestedFieldNoCopy(changed.Object, "metadata", name)
+		if err != nil {
+			return fmt.Errorf("metadata: %w", ErrBadMetadata)
+		}
+		if !found || values == nil {
+			continue
+		}
+		keyed, ok := values.(map[string]any)
+		if !ok {
+			return fmt.Errorf("metadata.%s: %w", name, ErrBadMetadata)
+		}
+		for _, key := range slices.Sorted(maps.Keys(keyed)) {
+			if _, ok := keyed[key].(string); !ok {
+				return fmt.Errorf("metadata.%s[%s]: %w", name, key, ErrBadMetadata)
+			}
+		}
+	}
+	return nil
 }
 
 func sameIdentity(a, b *unstructured.Unstructured) bool {

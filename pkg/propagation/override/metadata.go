@@ -1,6 +1,7 @@
 package override
 
 import (
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,7 +48,7 @@ func applyKeyValues(obj *unstructured.Unstructured, name string, o *policyv1alph
 	}
 	values, _, err := unstructured.NestedStringMap(obj.Object, "metadata", name)
 	if err != nil {
-		return err
+		return fmt.Errorf("metadata.%s: %w", name, ErrBadMetadata)
 	}
 	if values == nil {
 		values = map[string]string{}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestOverriders(t *testing.T) {
-	const configMap = `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop}, data: {j: '{"a":{"b":"<1>"},"n":9007199254740993}', yml: "a:\n  b: 1\n", two: "a: 1\n---\nb: 2\n", text: hello}}`
+	const configMap = `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop}, data: {j: '{"a":{"b":"<1>"},"n":9007199254740993}', yml: "a:\n  b: 1\n", two: "a: 1\n---\nb: 2\n", text: hello, nothing: "null"}}`
 	const service = `{apiVersion: v1, kind: Service, metadata: {name: s, namespace: shop}, spec: {image: "nginx:1", parts: [{image: nginx}]}}`
 	image := func(component policyv1alpha1.ImageComponent, op policyv1alpha1.OverriderOperator, value, path string) overriders {
 		o := policyv1alpha1.ImageOverrider{Component: component, Operator: op, Value: value}
@@ -67,6 +67,9 @@ func TestOverriders(t *testing.T) {
 		"PlaintextAdd":    {reason: "A new field.", in: service, rule: plaintext(add, "/spec/type", `"NodePort"`), path: "/spec/type", want: "NodePort"},
 		"PlaintextAppend": {reason: "A dash is the end of a list.", in: service, rule: plaintext(add, "/spec/parts/-", `{"image":"x"}`), path: "/spec/parts/1/image", want: "x"},
 		"PlaintextRemove": {reason: "It goes.", in: service, rule: plaintext(remove, "/spec/image", ""), path: "/spec/image", err: ErrPathNotFound},
+		"PlaintextLabel":  {reason: "Labels are text.", in: service, rule: plaintext(add, "/metadata/labels", `{"a":1}`), err: ErrBadMetadata},
+		"PlaintextLabels": {reason: "Labels are a map.", in: service, rule: plaintext(add, "/metadata/labels", `[]`), err: ErrBadMetadata},
+		"NullDocument":    {reason: "There is nothing inside of null.", in: configMap, rule: jsonField("/data/nothing", replace, "/a", "1"), err: ErrPatchFailed},
 		"PlaintextLost":   {reason: "The parent is missing.", in: service, rule: plaintext(add, "/spec/a/b", "1"), err: ErrPatchFailed},
 	}
 	for name, tc := range cases {

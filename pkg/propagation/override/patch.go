@@ -1,9 +1,11 @@
 package override
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -48,6 +50,11 @@ func patchOne(doc []byte, op *operation) ([]byte, error) {
 	case policyv1alpha1.OverriderOpAdd, policyv1alpha1.OverriderOpRemove, policyv1alpha1.OverriderOpReplace:
 	default:
 		return nil, unknownOperator(op.Op)
+	}
+	// The library panics on documents that have no places in them, and would
+	// replace the whole document for an empty path.
+	if doc = bytes.TrimSpace(doc); len(doc) == 0 || doc[0] != '{' && doc[0] != '[' || !strings.HasPrefix(op.Path, "/") {
+		return nil, fmt.Errorf("%s %q: %w", op.Op, op.Path, ErrPatchFailed)
 	}
 	data, err := json.Marshal([]*operation{op})
 	if err != nil {

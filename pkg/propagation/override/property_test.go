@@ -162,3 +162,25 @@ func FuzzApply(f *testing.F) {
 		}
 	})
 }
+
+// TestPatchNeverPanics tries operations of all sorts at paths that fit, nearly
+// fit and do not fit documents of all sorts.
+func TestPatchNeverPanics(t *testing.T) {
+	documents := rapid.SampledFrom([]string{
+		`{}`, `[]`, `null`, `1`, `"a"`, `{"a":null}`, `{"a":{"b":null}}`, `[null]`, `{"a":[]}`, `{"a":[null,{"b":1}]}`, `[[],{}]`,
+	})
+	tokens := rapid.SampledFrom([]string{"", "a", "b", "0", "1", "-", "-1", "-9", "99999999999999999999", "~0", "~", "~1", "é"})
+	rapid.Check(t, func(t *rapid.T) {
+		path := ""
+		for _, token := range rapid.SliceOfN(tokens, 0, 4).Draw(t, "tokens") {
+			path += "/" + token
+		}
+		value := rapid.SampledFrom([]string{"", "null", "1", "{}", "[]"}).Draw(t, "value")
+		doc := documents.Draw(t, "doc")
+		op := newOperation(operators.Draw(t, "op"), path, []byte(value))
+		out, _, err := patch([]byte(doc), []operation{op})
+		if err == nil && !json.Valid(out) {
+			t.Fatalf("%s %s on %s gives %q", op.Op, path, doc, out)
+		}
+	})
+}
