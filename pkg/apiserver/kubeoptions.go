@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net"
+	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -20,6 +21,13 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/admission/clusterrestriction"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/admission/propagation"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+)
+
+// A stop ends watches at once, so that agents reconnect elsewhere, and then
+// leaves other requests a moment.
+const (
+	watchShutdown = 2 * time.Second
+	shutdown      = 5 * time.Second
 )
 
 // serviceAccountIssuer is in every token; it is a name, nobody resolves it.
@@ -49,6 +57,7 @@ func (o *Options) kubeOptions(files pki.Files, etcdServers []string) (*controlpl
 	s.Etcd.StorageConfig.Transport.KeyFile = o.EtcdKeyFile
 	s.Etcd.StorageConfig.Prefix = o.EtcdPrefix
 	s.EventTTL = o.EventTTL
+	s.GenericServerRunOptions.ShutdownWatchTerminationGracePeriod = watchShutdown
 
 	s.Authentication.ClientCert.ClientCA = files.CA()
 	s.Authentication.RequestHeader.ClientCAFile = files.FrontProxyCA()

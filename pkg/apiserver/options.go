@@ -42,8 +42,8 @@ type Options struct {
 	ServiceClusterIPRange string
 	// EventTTL is how long events are kept.
 	EventTTL time.Duration
-	// StatusWindow is the longest a status report waits to be written together
-	// with others of the same binding.
+	// StatusWindow is how long a binding whose clusters are not all healthy must
+	// be without news before its status is written; five times that is the most.
 	StatusWindow time.Duration
 
 	Logs *logs.Options
@@ -81,7 +81,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.Uint64Var(&o.EtcdSnapshotCount, "etcd-snapshot-count", o.EtcdSnapshotCount, "Writes after which the embedded etcd compacts its log into a snapshot.")
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "CIDR for the ClusterIPs of Service templates. Members allocate their own.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
-	fs.DurationVar(&o.StatusWindow, "status-window", o.StatusWindow, "Longest time a status report from a member waits to be written together with others of the same binding.")
+	fs.DurationVar(&o.StatusWindow, "status-window", o.StatusWindow, "How long a binding whose clusters are not all healthy must be without news before its status is written; five times that at most. A healthy one is written at once.")
 }
 
 // Validate reports every option that cannot work.

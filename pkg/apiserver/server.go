@@ -114,8 +114,11 @@ func (s *Server) build(ctx context.Context, etcdServers []string) error {
 	}
 	s.token = cfg.kube.ControlPlane.Generic.LoopbackClientConfig.BearerToken
 	cfg.kube.ControlPlane.Generic.AddReadyzChecks(s.federation.readiness())
-	s.aggregator, err = s.chain(cfg)
-	return err
+	if s.aggregator, err = s.chain(cfg); err != nil {
+		return err
+	}
+	s.aggregator.GenericAPIServer.ShutdownTimeout = shutdown
+	return nil
 }
 
 // chain connects aggregation -> built-in kinds and federation groups -> custom

@@ -1,10 +1,11 @@
 // Package fold turns what agents observe into the aggregated status of bindings.
 //
 // Agents report many Works at once; a Folder keeps the reports of one binding
-// together and writes its status at most once per window. A binding whose every
-// cluster has applied and is healthy is written at once, so a rollout that
-// succeeds costs one write, whatever the number of clusters; one that takes its
-// time costs one write per window.
+// together. A binding whose every cluster has applied and is healthy is written
+// at once; any other when a window has passed without news, or after five
+// windows of news. So a rollout that succeeds within that time costs one write,
+// whatever the number of clusters, and one that takes longer one write for every
+// five windows.
 //
 // Only what is not yet written is held, so memory is bounded by what agents
 // report within a window. A report that is lost with the process is made again:

@@ -19,6 +19,9 @@ import (
 // at the same time report within it.
 const coalesce = 20 * time.Millisecond
 
+// maxWindows bounds how long news may put a write off.
+const maxWindows = 5
+
 // Options are what a Folder works with.
 type Options struct {
 	// Lookup finds the binding of a cluster's computed Work.
@@ -31,7 +34,8 @@ type Options struct {
 	// StoredWork reports the status of a Work that is not computed; false when
 	// there is none.
 	StoredWork func(ctx context.Context, cluster string, o agentv1alpha1.WorkObservation) (bool, error)
-	// Window is the longest a report waits.
+	// Window is how long a binding must be without news before it is written,
+	// unless it has settled. It is written after maxWindows of them in any case.
 	Window time.Duration
 	// Workers is the number of concurrent writers.
 	Workers int
@@ -44,9 +48,11 @@ type Folder struct {
 
 	mu      sync.Mutex
 	pending map[projection.Key]reports
-	// due is when a queued binding is to be written; zero when it is not queued.
-	due map[projection.Key]time.Time
+	due     map[projection.Key]deadline
 }
+
+// deadline is when a queued binding is to be written.
+type deadline struct{ at, latest time.Time }
 
 // New makes a Folder.
 func New(opts Options) *Folder {
@@ -56,7 +62,7 @@ func New(opts Options) *Folder {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[projection.Key](50*time.Millisecond, 30*time.Second),
 			workqueue.TypedRateLimitingQueueConfig[projection.Key]{Name: "binding-status"}),
 		pending: map[projection.Key]reports{},
-		due:     map[projection.Key]time.Time{},
+		due:     map[projection.Key]deadline{},
 	}
 }
 
@@ -114,19 +120,38 @@ func (f *Folder) add(key projection.Key, item workv1alpha2.AggregatedStatusItem)
 // Schedule has a binding's status looked at: after a report, and after its
 // clusters changed.
 func (f *Folder) Schedule(key projection.Key) {
-	delay := f.opts.Window
 	b, ok := f.opts.Binding(key)
+	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	d, queued := f.due[key]
+	if !queued {
+		d.latest = now.Add(maxWindows * f.opts.Window)
+	}
+	before := d.at
+	d.at = now.Add(f.opts.Window)
 	if ok && settled(b.GetSpec(), b.GetStatus().AggregatedStatus, f.pending[key]) {
-		delay = coalesce
+		d.at = now.Add(coalesce)
 	}
-	due := time.Now().Add(delay)
-	if at, queued := f.due[key]; queued && !due.Before(at) {
-		return
+	if d.at.After(d.latest) {
+		d.at = d.latest
 	}
-	f.due[key] = due
-	f.queue.AddAfter(key, delay)
+	f.due[key] = d
+	if !queued || d.at.Before(before) {
+		f.queue.AddAfter(key, d.at.Sub(now))
+	}
+}
+
+// early puts a binding back that got more time since it was queued.
+func (f *Folder) early(key projection.Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d, queued := f.due[key]
+	if wait := time.Until(d.at); queued && wait > 0 {
+		f.queue.AddAfter(key, wait)
+		return true
+	}
+	return false
 }
 
 // BindingChanged schedules a binding when its status no longer fits its
@@ -166,6 +191,9 @@ func (f *Folder) next(ctx context.Context) bool {
 		return false
 	}
 	defer f.queue.Done(key)
+	if f.early(key) {
+		return true
+	}
 	taken := f.take(key)
 	err := f.opts.UpdateStatus(ctx, key, func(b workv1alpha2.Binding) bool { return merge(b, taken) })
 	switch {
