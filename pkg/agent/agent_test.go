@@ -176,7 +176,10 @@ func TestGuardHoldsShortLists(t *testing.T) {
 		e.unwork("cm-" + string(rune('0'+i)))
 	}
 	e.start()
-	e.eventually("the deletions are held", func() bool { c := e.condition(ConditionDeletionsHeld); return c != nil && c.Status == metav1.ConditionTrue })
+	e.eventually("the deletions are held", func() bool {
+		c := e.condition(ConditionDeletionsHeld)
+		return c != nil && c.Status == metav1.ConditionTrue
+	})
 	require.Equal(t, 10, e.configMaps())
 	c := e.condition(ConditionDeletionsHeld)
 	require.Contains(t, c.Message, "8 objects")

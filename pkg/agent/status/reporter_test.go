@@ -1,0 +1,202 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
+)
+
+// server remembers reports and may refuse them.
+type server struct {
+	start   time.Time
+	fail    error
+	took    time.Duration
+	batches []batch
+	state   map[string]string
+	onPost  func()
+}
+
+type batch struct {
+	at    time.Duration
+	names []string
+}
+
+func (s *server) post(_ context.Context, works []agentv1alpha1.WorkObservation) ([]agentv1alpha1.RejectedObservation, error) {
+	b := batch{at: time.Since(s.start)}
+	if s.onPost != nil {
+		s.onPost()
+	}
+	time.Sleep(s.took)
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	for _, w := range works {
+		b.names = append(b.names, w.Name)
+		s.state[w.Name] = w.Message
+	}
+	s.batches = append(s.batches, b)
+	return nil, nil
+}
+
+func observation(name, message string) agentv1alpha1.WorkObservation {
+	return agentv1alpha1.WorkObservation{Name: name, Message: message}
+}
+
+// run starts a Reporter in a bubble of fake time.
+func run(t *testing.T, opts Options, f func(*server, *Reporter)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{start: time.Now(), state: map[string]string{}}
+		opts.Post = s.post
+		r := New(opts)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); r.Run(ctx) }()
+		synctest.Wait()
+		f(s, r)
+		cancel()
+		<-done
+	})
+}
+
+func TestFirstChangeGoesAtOnce(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		r.Set(observation("a", "1"))
+		synctest.Wait()
+		require.Equal(t, []batch{{0, []string{"a"}}}, s.batches)
+		r.Set(observation("b", "1"))
+		r.Set(observation("c", "1"))
+		r.Set(observation("c", "2"))
+		synctest.Wait()
+		require.Len(t, s.batches, 1, "what follows is gathered")
+		time.Sleep(250 * time.Millisecond)
+		synctest.Wait()
+		require.Equal(t, batch{250 * time.Millisecond, []string{"b", "c"}}, s.batches[1])
+		require.Equal(t, "2", s.state["c"], "the newest state wins")
+		r.Set(observation("c", "2"))
+		time.Sleep(time.Hour)
+		require.Len(t, s.batches, 2, "what was taken is not sent again")
+	})
+}
+
+func TestBatches(t *testing.T) {
+	run(t, Options{MaxBatch: 10}, func(s *server, r *Reporter) {
+		r.Set(observation("first", ""))
+		synctest.Wait()
+		for i := range 25 {
+			r.Set(observation(fmt.Sprintf("w%02d", i), ""))
+		}
+		time.Sleep(250 * time.Millisecond)
+		synctest.Wait()
+		require.Len(t, s.batches, 4)
+		require.Len(t, s.batches[3].names, 5)
+	})
+}
+
+func TestFailedReportIsRetriedWithTheNewest(t *testing.T) {
+	run(t, Options{MaxBackoff: time.Second}, func(s *server, r *Reporter) {
+		s.fail = errors.New("down")
+		r.Set(observation("a", "1"))
+		time.Sleep(time.Minute)
+		r.Set(observation("a", "2"))
+		s.fail = nil
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Equal(t, map[string]string{"a": "2"}, s.state)
+		require.Len(t, s.batches, 1)
+	})
+}
+
+func TestResetSendsEverythingAgain(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		r.Set(observation("a", "1"))
+		r.Set(observation("b", "1"))
+		time.Sleep(time.Second)
+		r.Forget("b")
+		s.state = map[string]string{}
+		r.Reset()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, map[string]string{"a": "1"}, s.state, "but not what was forgotten")
+	})
+}
+
+func TestResetDuringAReport(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		s.took = 100 * time.Millisecond
+		r.Set(observation("a", "1"))
+		time.Sleep(50 * time.Millisecond) // it is on its way to a server that loses it
+		r.Reset()
+		time.Sleep(100 * time.Millisecond)
+		s.state = map[string]string{}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, map[string]string{"a": "1"}, s.state)
+	})
+}
+
+func TestChangeDuringAReport(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		s.took = 100 * time.Millisecond
+		r.Set(observation("a", "1"))
+		time.Sleep(50 * time.Millisecond)
+		r.Set(observation("a", "2"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, "2", s.state["a"])
+	})
+}
+
+// The server ends up with the newest state of everything, whatever happens on the way.
+func TestConverges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		type step struct {
+			name, message string
+			fail, lost    bool
+			pause         time.Duration
+		}
+		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+			return step{
+				name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"), message: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "message"),
+				fail: rapid.Bool().Draw(t, "fail"), lost: rapid.IntRange(0, 9).Draw(t, "lost") == 0,
+				pause: time.Duration(rapid.IntRange(0, 600).Draw(t, "pause")) * time.Millisecond,
+			}
+		}), 1, 20).Draw(rt, "steps")
+		synctest.Test(t, func(t *testing.T) {
+			s := &server{start: time.Now(), state: map[string]string{}, took: 30 * time.Millisecond}
+			r := New(Options{Post: s.post, MaxBatch: 2})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); r.Run(ctx) }()
+			want := map[string]string{}
+			for _, step := range steps {
+				s.fail = nil
+				if step.fail {
+					s.fail = errors.New("down")
+				}
+				if step.lost {
+					s.state = map[string]string{}
+					r.Reset()
+				}
+				want[step.name] = step.message
+				r.Set(observation(step.name, step.message))
+				time.Sleep(step.pause)
+				synctest.Wait()
+			}
+			s.fail = nil
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			require.Equal(t, want, s.state)
+			cancel()
+			<-done
+		})
+	})
+}
