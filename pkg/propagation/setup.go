@@ -3,9 +3,11 @@ package propagation
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/flotilla-io/flotilla/pkg/events"
 	"github.com/flotilla-io/flotilla/pkg/interpreter"
@@ -41,7 +43,8 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("dynamic client: %w", err)
 	}
-	store := templates.NewStore(metadataClient, mgr.GetRESTMapper(), claim.ClaimString)
+	mapper := templates.NewMapper(func() (meta.RESTMapper, error) { return apiutil.NewDynamicRESTMapper(cfg, httpClient) })
+	store := templates.NewStore(metadataClient, mapper, claim.ClaimString)
 	if err := mgr.Add(store); err != nil {
 		return fmt.Errorf("template store: %w", err)
 	}

@@ -55,6 +55,7 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 		PolicyExists: policyExists(mgr.GetAPIReader()),
 		ClaimedBy:    opts.Templates.ClaimedBy,
 		Ensure:       opts.Templates.Ensure,
+		Forget:       opts.Templates.Forget,
 		Get:          opts.Templates.Get,
 		GetLive:      opts.Templates.GetLive,
 		List:         opts.Templates.List,
@@ -103,39 +104,40 @@ func policyHandler(index *Index) handler.EventHandler {
 }
 
 // crdHandler has policies looked at again whose kinds come into being, and ends
-// the watches of kinds that go.
+// the watches of kinds that go, or that are served in other versions.
 func crdHandler(r *Reconciler, store *templates.Store) handler.EventHandler {
 	retry := func(name string, q queue) {
+		resource := templates.ResourceOfCRD(name)
+		store.Revive(resource)
 		unwatched := func(gk schema.GroupKind) bool { return !store.Watched(gk) }
-		for _, key := range r.Index.SelectingGroup(templates.ResourceOfCRD(name).Group, unwatched) {
+		for _, key := range r.Index.SelectingGroup(resource.Group, unwatched) {
 			r.Touch(key)
 			q.Add(reconcile.Request{NamespacedName: key})
 		}
 	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { retry(e.Object.GetName(), q) },
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { retry(e.ObjectNew.GetName(), q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
+				store.Forget(templates.ResourceOfCRD(e.ObjectNew.GetName()))
+			}
+			retry(e.ObjectNew.GetName(), q)
+		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
 			store.Forget(templates.ResourceOfCRD(e.Object.GetName()))
 		},
 	}
 }
 
-// orphans finds templates whose claim names a policy that is not there: it was
-// deleted while no controller ran, or deleted and made anew.
+// orphans finds templates whose claim is not what the rules give: their policy was
+// edited or deleted while no controller ran, or while the watch of their kind was
+// not there yet.
 func orphans(r *Reconciler, store *templates.Store) source.Source {
 	return source.Func(func(_ context.Context, q queue) error {
-		return store.OnChange(func(_ schema.GroupKind, _, now *templates.Metadata) {
-			if now == nil {
-				return
-			}
-			claim, ok := ClaimOf(now)
-			if !ok {
-				return
-			}
-			if _, held := r.Index.Holder(claim); !held {
-				r.Touch(types.NamespacedName{Namespace: claim.Namespace, Name: claim.Name})
-				q.Add(requestFor(claim.Namespace, claim.Name))
+		return store.OnChange(func(gk schema.GroupKind, _, now *templates.Metadata) {
+			if key, ok := r.misclaimed(gk, now); ok {
+				r.Touch(key)
+				q.Add(reconcile.Request{NamespacedName: key})
 			}
 		})
 	})

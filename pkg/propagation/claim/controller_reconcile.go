@@ -56,6 +56,8 @@ type Reconciler struct {
 	ClaimedBy func(claim string) []templates.Key
 	// Ensure has a kind watched from now on.
 	Ensure func(gk schema.GroupKind) (*meta.RESTMapping, error)
+	// Forget ends the watch of a kind that turns out not to be served.
+	Forget func(resource schema.GroupResource)
 	// Get gives a claimed template from memory, GetLive from the API server.
 	Get, GetLive func(ctx context.Context, key templates.Key) (*templates.Metadata, error)
 	// List lists objects of a kind live, claimed or not.
@@ -214,8 +216,7 @@ func (s *settling) settleSelected(policy policyv1alpha1.Policy) (missing bool) {
 		switch {
 		case meta.IsNoMatchError(err):
 			missing = true
-			s.warn(policy, i, fmt.Sprintf(
-				"the federation API does not serve %s; create its CustomResourceDefinition, the policy then takes effect by itself", gk))
+			s.warn(policy, i, notServed(gk))
 			continue
 		case err != nil:
 			s.group.Go(func() error { return fmt.Errorf("finding out where %s is served: %w", gk, err) })
@@ -236,11 +237,20 @@ func (s *settling) settleSelected(policy policyv1alpha1.Policy) (missing bool) {
 			s.group.Go(func() error { return s.settle(s.ctx, templates.KeyOf(gk, m), m) })
 			return s.ctx.Err()
 		})
-		if err != nil {
+		switch {
+		case apierrors.IsNotFound(err): // it was served when that was last looked up
+			missing = true
+			s.Forget(mapping.Resource.GroupResource())
+			s.warn(policy, i, notServed(gk))
+		case err != nil:
 			s.group.Go(func() error { return err })
 		}
 	}
 	return missing
+}
+
+func notServed(gk schema.GroupKind) string {
+	return fmt.Sprintf("the federation API does not serve %s; create its CustomResourceDefinition, the policy then takes effect by itself", gk)
 }
 
 func (r *Reconciler) warn(policy policyv1alpha1.Policy, selector int, why string) {
@@ -348,6 +358,19 @@ func (r *Reconciler) match(gk schema.GroupKind, m *templates.Metadata) (policyv1
 	}
 	winner, _ := r.Index.Match(templateOf(gk, m), current)
 	return winner, current
+}
+
+// misclaimed gives the policy that holds a template's claim although it should
+// not.
+func (r *Reconciler) misclaimed(gk schema.GroupKind, m *templates.Metadata) (types.NamespacedName, bool) {
+	if m == nil || !m.GetDeletionTimestamp().IsZero() {
+		return types.NamespacedName{}, false
+	}
+	winner, current := r.match(gk, m)
+	if current == nil || winner != nil && current.HeldBy(winner) {
+		return types.NamespacedName{}, false
+	}
+	return types.NamespacedName{Namespace: current.Namespace, Name: current.Name}, true
 }
 
 func ignoreGone(err error) error {

@@ -77,7 +77,8 @@ func newWorld() *world {
 			}
 			return &meta.RESTMapping{GroupVersionKind: gk.WithVersion("v1"), Scope: scope}, nil
 		},
-		Get: get, GetLive: get,
+		Forget: func(resource schema.GroupResource) { delete(w.served, deploymentKind) },
+		Get:    get, GetLive: get,
 		List:  w.list,
 		Patch: w.patch,
 		Recorder: events.Func(func(_ context.Context, about corev1.ObjectReference, eventType, reason, _ string) {
@@ -301,6 +302,56 @@ func TestUnknownKind(t *testing.T) {
 	lists := w.lists
 	w.run(t, p)
 	assert.Equal(t, lists, w.lists, "done now")
+}
+
+func TestKindThatIsNoLongerServed(t *testing.T) {
+	w := newWorld()
+	p := newPP("default", "p", selecting(deployments()))
+	w.Index.Upsert(p)
+	list := w.List
+	w.List = func(context.Context, templates.Selection, func(*templates.Metadata) error) error {
+		return apierrors.NewNotFound(schema.GroupResource{}, "")
+	}
+	assert.Equal(t, firstKindDelay, w.run(t, p).RequeueAfter)
+	assert.NotContains(t, w.served, deploymentKind, "what was known of the kind is forgotten")
+	assert.Equal(t, []string{"Warning ApplyPolicyFailed PropagationPolicy/p"}, w.said)
+
+	w.List = list
+	w.served[deploymentKind] = meta.RESTScopeNamespace
+	web := w.deployment("default", "web", nil, nil)
+	assert.Zero(t, w.run(t, p).RequeueAfter)
+	assert.Equal(t, "PropagationPolicy default/p", w.holder(web))
+}
+
+func TestMisclaimed(t *testing.T) {
+	selectsAll := newPP("default", "p", selecting(deployments()))
+	cases := map[string]struct {
+		reason string
+		held   policyv1alpha1.Policy // by the template
+		exists []policyv1alpha1.Policy
+		want   bool
+	}{
+		"InOrder":     {"claimed by a policy that selects it", selectsAll, []policyv1alpha1.Policy{selectsAll}, false},
+		"Unclaimed":   {"late claims are found from the policy's side", nil, []policyv1alpha1.Policy{selectsAll}, false},
+		"Gone":        {"its policy was deleted", selectsAll, nil, true},
+		"MadeAnew":    {"its policy is another of the same name", newPP("default", "p", withID("old")), []policyv1alpha1.Policy{selectsAll}, true},
+		"NotSelected": {"its policy was edited", selectsAll, []policyv1alpha1.Policy{newPP("default", "p", selecting(deployments(named("other"))))}, true},
+		"Preempted": {"another policy may have it", selectsAll,
+			[]policyv1alpha1.Policy{selectsAll, newPP("default", "q", selecting(deployments()), withPriority(1), preempting)}, true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			for _, p := range tc.exists {
+				w.Index.Upsert(p)
+			}
+			key, got := w.misclaimed(deploymentKind, w.objects[w.deployment("default", "web", nil, tc.held)])
+			assert.Equal(t, tc.want, got, tc.reason)
+			if got {
+				assert.Equal(t, types.NamespacedName{Namespace: "default", Name: "p"}, key)
+			}
+		})
+	}
 }
 
 func TestWarnings(t *testing.T) {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
@@ -31,13 +33,14 @@ const claimIndex = "claim"
 // it was asked for.
 type Store struct {
 	client  metadata.Interface
-	mapper  meta.RESTMapper
+	mapper  Mapper
 	claimOf func(metav1.Object) string
 
 	mu       sync.RWMutex
 	ctx      context.Context // nil before Start and after its end
 	running  sync.WaitGroup
 	kinds    map[schema.GroupKind]*kind
+	lost     map[schema.GroupKind]schema.GroupResource // watched until forgotten
 	onChange []ChangeFunc
 }
 
@@ -49,8 +52,9 @@ type kind struct {
 
 // NewStore makes a Store. claimOf names the policy that holds an object's claim,
 // in any form; it is what ClaimedBy is asked with. Empty means unclaimed.
-func NewStore(client metadata.Interface, mapper meta.RESTMapper, claimOf func(metav1.Object) string) *Store {
-	return &Store{client: client, mapper: mapper, claimOf: claimOf, kinds: map[schema.GroupKind]*kind{}}
+func NewStore(client metadata.Interface, mapper Mapper, claimOf func(metav1.Object) string) *Store {
+	return &Store{client: client, mapper: mapper, claimOf: claimOf,
+		kinds: map[schema.GroupKind]*kind{}, lost: map[schema.GroupKind]schema.GroupResource{}}
 }
 
 // Start runs the watches until ctx ends, and returns when all have stopped. It
@@ -104,6 +108,7 @@ func (s *Store) Ensure(gk schema.GroupKind) (*meta.RESTMapping, error) {
 		}
 	}
 	s.kinds[gk] = k
+	delete(s.lost, gk)
 	s.run(k)
 	return mapping, nil
 }
@@ -117,8 +122,10 @@ func (s *Store) lookup(gk schema.GroupKind) *kind {
 // Watched tells whether a kind is watched.
 func (s *Store) Watched(gk schema.GroupKind) bool { return s.lookup(gk) != nil }
 
-// Forget stops watching the kind of a resource that is no longer served.
+// Forget stops watching the kind of a resource that is no longer served, or no
+// longer in that version. Revive takes it up again.
 func (s *Store) Forget(resource schema.GroupResource) {
+	s.mapper.Reset()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for gk, k := range s.kinds {
@@ -127,7 +134,37 @@ func (s *Store) Forget(resource schema.GroupResource) {
 				k.stop()
 			}
 			delete(s.kinds, gk)
+			s.lost[gk] = resource
 		}
+	}
+}
+
+// Revive watches the kind of a forgotten resource again, when it is served again.
+// It returns at once. To look for the kind goes on in the background, for what is
+// said to exist shows up in discovery a little later.
+func (s *Store) Revive(resource schema.GroupResource) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.ctx == nil || s.ctx.Err() != nil {
+		return
+	}
+	ctx := s.ctx
+	for gk, r := range s.lost {
+		if r == resource {
+			s.running.Go(func() { s.revive(ctx, gk) })
+		}
+	}
+}
+
+func (s *Store) revive(ctx context.Context, gk schema.GroupKind) {
+	backoff := wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Steps: 7, Jitter: 0.1}
+	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(context.Context) (bool, error) {
+		s.mapper.Reset()
+		_, err := s.Ensure(gk)
+		return err == nil, nil
+	})
+	if err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).V(2).Info("Kind is not served again", "kind", gk)
 	}
 }
 

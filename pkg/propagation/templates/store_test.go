@@ -2,6 +2,7 @@ package templates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func newStore(t *testing.T, objs ...runtime.Object) (*Store, *fake.FakeMetadataC
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{deploymentGVK.GroupVersion(), roleGVK.GroupVersion()})
 	mapper.Add(deploymentGVK, meta.RESTScopeNamespace)
 	mapper.Add(roleGVK, meta.RESTScopeRoot)
-	return NewStore(client, mapper, func(o metav1.Object) string { return o.GetAnnotations()["claim"] }), client
+	return NewStore(client, NewMapper(func() (meta.RESTMapper, error) { return mapper, nil }), func(o metav1.Object) string { return o.GetAnnotations()["claim"] }), client
 }
 
 // start runs a Store until the test ends.
@@ -143,9 +144,34 @@ func TestForget(t *testing.T) {
 	assert.False(t, s.Watched(deploymentGVK.GroupKind()))
 	assert.Empty(t, s.ClaimedBy("p"))
 
-	_, err = s.Ensure(deploymentGVK.GroupKind())
-	require.NoError(t, err)
+	s.Revive(ResourceOfCRD("others.apps"))
+	s.Revive(ResourceOfCRD("deployments.apps"))
 	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "watched anew")
+}
+
+func TestMapperForgets(t *testing.T) {
+	made := 0
+	broken := errors.New("no connection")
+	m := NewMapper(func() (meta.RESTMapper, error) {
+		if made++; made == 1 {
+			return nil, broken
+		}
+		mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{deploymentGVK.GroupVersion()})
+		if made > 2 {
+			mapper.Add(deploymentGVK, meta.RESTScopeNamespace)
+		}
+		return mapper, nil
+	})
+	_, err := m.RESTMapping(deploymentGVK.GroupKind())
+	require.ErrorIs(t, err, broken)
+	for range 2 {
+		_, err = m.RESTMapping(deploymentGVK.GroupKind())
+		assert.True(t, meta.IsNoMatchError(err), "got %v", err)
+	}
+	assert.Equal(t, 2, made, "what it knows it keeps")
+	m.Reset()
+	_, err = m.RESTMapping(deploymentGVK.GroupKind())
+	require.NoError(t, err)
 }
 
 func TestListLive(t *testing.T) {
