@@ -15,7 +15,6 @@ KUBE_MAJOR   := $(word 1,$(subst ., ,$(KUBE_VERSION:v%=%)))
 KUBE_MINOR   := $(word 2,$(subst ., ,$(KUBE_VERSION:v%=%)))
 
 comma := ,
-space := $(subst ,, )
 VERSION_FLAGS := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
 	-X $(package).gitVersion=$(KUBE_VERSION) \
 	-X $(package).gitMajor=$(KUBE_MAJOR) \
@@ -57,7 +56,7 @@ playground-clean: ## Remove what the playground left behind.
 build: ## Build all binaries, and kubectl, into bin/.
 	@$(call first_time,playground,everything into $(BIN)/: about 6 minutes the first time on 2 cores$(comma) seconds later)
 	@mkdir -p $(BIN)
-	$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' $(ALL_BINARIES)
+	@$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' $(ALL_BINARIES)
 
 .PHONY: test
 test: build verify lint test-unit test-e2e ## Everything that has to hold before a merge.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -107,6 +108,14 @@ func (r *running) wait(t *testing.T) error {
 	}
 }
 
+func unusedPort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
 // runningPods returns how many pods run and are ready.
 func runningPods(ctx context.Context, t *testing.T, client kubernetes.Interface) int {
 	t.Helper()
@@ -134,7 +143,7 @@ func TestMember(t *testing.T) {
 	// Longer than the name of a unix socket may be.
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
 	ctx := t.Context()
-	const port = 20991
+	port := unusedPort(t)
 
 	first := startMember(t, dir, port)
 	config, err := clientcmd.BuildConfigFromFlags("", testConfig(dir).Kubeconfig)
