@@ -78,6 +78,8 @@ func New(opts Options) (*Agent, error) {
 func unlimited(config *rest.Config) *rest.Config {
 	out := rest.CopyConfig(config)
 	out.QPS, out.RateLimiter = -1, nil
+	// Warnings are about what manifests use or what a scan reads; nobody reads them here.
+	out.WarningHandler = rest.NoWarnings{}
 	if out.UserAgent == "" {
 		out.UserAgent = "flotilla-agent"
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -187,6 +188,17 @@ func TestGuardHoldsShortLists(t *testing.T) {
 	e.unwork("cm-9") // asked for
 	e.eventually("a single deletion goes through", func() bool { return e.configMaps() == 9 })
 
+	// What is held stays held, whatever the numbers become.
+	for i := range 20 {
+		e.work(fmt.Sprintf("more-%d", i), nil, configMap(fmt.Sprintf("more-%d", i), "v"))
+	}
+	e.eventually("more works", func() bool { return e.configMaps() == 29 })
+	e.halt()
+	e.forgetReports()
+	e.start()
+	e.applied("more-0")
+	require.Equal(t, 29, e.configMaps())
+
 	e.fed.Edit(clusters, "", "eu", func(u *unstructured.Unstructured) {
 		u.SetAnnotations(map[string]string{ConfirmDeletionsAnnotation: "wrong"})
 	})
@@ -199,13 +211,13 @@ func TestGuardHoldsShortLists(t *testing.T) {
 		}
 		return false
 	})
-	require.Equal(t, 9, e.configMaps(), "a wrong token confirms nothing")
+	require.Equal(t, 29, e.configMaps(), "a wrong token confirms nothing")
 
 	_, token, _ := strings.Cut(c.Message, ConfirmDeletionsAnnotation+"=")
 	e.fed.Edit(clusters, "", "eu", func(u *unstructured.Unstructured) {
 		u.SetAnnotations(map[string]string{ConfirmDeletionsAnnotation: token})
 	})
-	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 1 })
+	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 21 })
 	e.eventually("the condition goes", func() bool { return e.condition(ConditionDeletionsHeld) == nil })
 }
 

@@ -31,6 +31,7 @@ type engine interface {
 	Set(record *inventory.Record, bad []error)
 	Remove(name string)
 	Keep(name string)
+	Hold(name string)
 	RemoveOrphan(orphan inventory.Object, work string)
 	Claimed(key inventory.Key) bool
 }
@@ -136,16 +137,19 @@ func (i *intake) Replace(items []any, version string) error {
 	}
 	plan := inventory.Diff(i.engine.Records(), want, kept)
 	i.hold = hold{orphans: i.hold.orphans}
-	if i.guard.Holds(len(plan.Doomed), plan.Total) {
+	if plan.Held || i.guard.Holds(len(plan.Doomed), plan.Total) {
 		i.hold.take(&plan, bad)
 	}
 	for name := range kept {
 		i.engine.Keep(name)
 	}
-	for _, name := range i.hold.gone {
-		i.engine.Keep(name)
-	}
 	i.engine.Sync(plan, bad)
+	for _, name := range i.hold.gone {
+		i.engine.Hold(name)
+	}
+	for name := range i.hold.changed {
+		i.engine.Hold(name)
+	}
 	i.adopt()
 	i.onHold()
 	i.onListed()

@@ -27,6 +27,8 @@ type work struct {
 	incomplete bool
 	// muted works are kept as they are, and nothing is reported about them.
 	muted bool
+	// held works are muted, and remembered to wait for a person.
+	held bool
 	// bad are the manifests that name no object.
 	bad []error
 }
@@ -93,7 +95,8 @@ func (e *Engine) Sync(plan inventory.Plan, bad map[string][]error) {
 	e.change(func() {
 		for _, name := range plan.Same {
 			if w := e.works[name]; w != nil && w.muted {
-				w.muted = false
+				w.muted, w.held = false, false
+				e.save(name)
 				e.report(w)
 			}
 		}
@@ -106,12 +109,22 @@ func (e *Engine) Sync(plan inventory.Plan, bad map[string][]error) {
 	})
 }
 
-// Keep leaves a work as it is, in force, and stops reporting about it. Set undoes that.
-func (e *Engine) Keep(name string) {
+// Keep leaves a work as it is, in force, and stops reporting about it. Set and Sync undo that.
+func (e *Engine) Keep(name string) { e.keep(name, false) }
+
+// Hold is Keep for a work that waits for a person, also across a restart.
+func (e *Engine) Hold(name string) { e.keep(name, true) }
+
+func (e *Engine) keep(name string, held bool) {
 	e.change(func() {
-		if w := e.works[name]; w != nil {
-			w.muted = true
+		w := e.works[name]
+		if w == nil || w.removed {
+			return
 		}
+		if w.held != held {
+			e.save(name)
+		}
+		w.muted, w.held = true, held
 	})
 }
 
@@ -182,7 +195,7 @@ func (e *Engine) set(record *inventory.Record, bad []error) {
 func (w *work) desire() *inventory.Record {
 	return &inventory.Record{
 		Name: w.name, UID: w.uid, Manifests: w.manifests,
-		Suspended: w.suspended, Preserve: w.preserve, Removed: w.removed, Incomplete: w.incomplete,
+		Suspended: w.suspended, Preserve: w.preserve, Removed: w.removed, Incomplete: w.incomplete, Held: w.held,
 	}
 }
 
@@ -194,7 +207,7 @@ func (w *work) take(record *inventory.Record, bad []error) {
 	w.manifests = record.Manifests
 	w.objects = slices.Clone(record.Objects[:min(len(record.Objects), len(record.Manifests))])
 	w.suspended, w.preserve, w.incomplete = record.Suspended, record.Preserve, record.Incomplete
-	w.removed, w.muted = false, false
+	w.removed, w.muted, w.held = false, record.Held, record.Held
 	w.bad = bad
 }
 
@@ -207,7 +220,7 @@ func (e *Engine) remove(name string) {
 		w.leftovers[o.Key] = o.Version
 	}
 	w.objects, w.manifests, w.bad = nil, nil, nil
-	w.removed, w.muted, w.incomplete = true, false, false
+	w.removed, w.muted, w.held, w.incomplete = true, false, false, false
 	e.opts.Report(Observation{Work: name, Gone: true})
 	e.releaseLeftovers(w)
 	e.save(name)

@@ -20,6 +20,8 @@ type Plan struct {
 	Doomed []Key
 	// Drops are the doomed objects by the work that brought them.
 	Drops map[string][]Key
+	// Held is set when something doomed was held before: then all of it is.
+	Held bool
 	// Total is the number of objects managed now, deletions already agreed left out.
 	Total int
 }
@@ -71,6 +73,7 @@ func Diff(have []*Record, want []*Record, kept map[string]bool) Plan {
 		plan.Doomed = append(plan.Doomed, key)
 		for _, work := range works {
 			plan.Drops[work] = append(plan.Drops[work], key)
+			plan.Held = plan.Held || known[work].Held
 		}
 	}
 	for _, record := range want {

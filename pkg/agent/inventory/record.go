@@ -81,6 +81,9 @@ type Record struct {
 	Preserve bool `json:"preserve,omitempty"`
 	// Incomplete works have manifests that could not be read: nothing of theirs is pruned.
 	Incomplete bool `json:"incomplete,omitempty"`
+	// Held works wait for a person: the federation wanted to delete too much at once. They stay as they
+	// are, and stay held however the numbers change.
+	Held bool `json:"held,omitempty"`
 	// Removed works are gone in the federation and their removal here is agreed; the record stays
 	// until their objects are gone too.
 	Removed bool `json:"removed,omitempty"`
