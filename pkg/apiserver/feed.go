@@ -103,12 +103,19 @@ func (f *feed) followInputs(ctx context.Context) []<-chan struct{} {
 	namespaces := newSink(func(o *unstructured.Unstructured) { p.SetNamespace(o.DeepCopy()) },
 		func(n types.NamespacedName) { p.DeleteNamespace(n.Name) })
 
+	overrides := newSink(func(o *policyv1alpha1.OverridePolicy) { p.SetOverride(o) },
+		func(n types.NamespacedName) { p.DeleteOverride(projection.Key(n)) })
+	clusterOverrides := newSink(func(o *policyv1alpha1.ClusterOverridePolicy) { p.SetOverride(o) },
+		func(n types.NamespacedName) { p.DeleteOverride(projection.Key(n)) })
+
+	go follow(ctx, "overridepolicies", f.policies.OverridePolicies.Store, &policyv1alpha1.OverridePolicy{}, overrides)
+	go follow(ctx, "clusteroverridepolicies", f.policies.ClusterOverridePolicies.Store, &policyv1alpha1.ClusterOverridePolicy{}, clusterOverrides)
 	go follow(ctx, "clusters", f.clusters.Store, &clusterv1alpha1.Cluster{}, clusters)
 	go follow(ctx, "resourcebindings", f.works.ResourceBindings.Store, &workv1alpha2.ResourceBinding{}, bindings)
 	go follow(ctx, "clusterresourcebindings", f.works.ClusterResourceBindings.Store, &workv1alpha2.ClusterResourceBinding{}, clusterBindings)
 	go follow(ctx, "works", f.works.StoredWorks.Store, &workv1alpha1.Work{}, works)
 	go run(ctx, "namespaces", f.listWatch(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, ""), &unstructured.Unstructured{}, namespaces)
-	return []<-chan struct{}{clusters.ready, bindings.ready, clusterBindings.ready, works.ready, namespaces.ready}
+	return []<-chan struct{}{overrides.ready, clusterOverrides.ready, clusters.ready, bindings.ready, clusterBindings.ready, works.ready, namespaces.ready}
 }
 
 // announce opens the gate when every input, and every kind the bindings name,
@@ -135,7 +142,7 @@ func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
 		return
 	}
 	f.federation.policies.clusters.Store(c.Name, struct{}{})
-	f.federation.projection.AddCluster(c.Name)
+	f.federation.projection.SetCluster(c)
 }
 
 func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {

@@ -9,11 +9,16 @@ import (
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 )
 
-// selects says whether a policy is about the manifest at all. A policy without
-// selectors is about everything that it reaches: a namespaced one reaches its
-// own namespace. Versions of one kind are one kind, as they are for propagation
-// policies. A selector that cannot be understood selects nothing.
+// selects says whether a policy is about the manifest at all.
 func selects(policy policyv1alpha1.Override, obj *unstructured.Unstructured) bool {
+	return Selects(policy, obj.GroupVersionKind().GroupKind(), obj)
+}
+
+// Selects says whether a policy is about an object of a kind at all. A policy
+// without selectors is about everything that it reaches: a namespaced one
+// reaches its own namespace. Versions of one kind are one kind, as they are for
+// propagation policies. A selector that cannot be understood selects nothing.
+func Selects(policy policyv1alpha1.Override, kind schema.GroupKind, obj metav1.Object) bool {
 	if !isClusterScoped(policy) && policy.GetNamespace() != obj.GetNamespace() {
 		return false
 	}
@@ -22,16 +27,16 @@ func selects(policy policyv1alpha1.Override, obj *unstructured.Unstructured) boo
 		return true
 	}
 	for i := range selectors {
-		if selectorMatches(&selectors[i], obj) {
+		if selectorMatches(&selectors[i], kind, obj) {
 			return true
 		}
 	}
 	return false
 }
 
-func selectorMatches(s *policyv1alpha1.ResourceSelector, obj *unstructured.Unstructured) bool {
+func selectorMatches(s *policyv1alpha1.ResourceSelector, kind schema.GroupKind, obj metav1.Object) bool {
 	gv, err := schema.ParseGroupVersion(s.APIVersion)
-	if err != nil || obj.GroupVersionKind().GroupKind() != gv.WithKind(s.Kind).GroupKind() {
+	if err != nil || kind != gv.WithKind(s.Kind).GroupKind() {
 		return false
 	}
 	if s.Namespace != "" && s.Namespace != obj.GetNamespace() {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -27,9 +28,13 @@ func newProjection(clusters ...string) *Projection {
 	p := New(interpreter.New(), epoch)
 	p.KindReady(deployments, "deployments")
 	for _, c := range clusters {
-		p.AddCluster(c)
+		p.SetCluster(cluster(c))
 	}
 	return p
+}
+
+func cluster(name string) *clusterv1alpha1.Cluster {
+	return &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
 func deployment(name string, replicas int64, image string) *unstructured.Unstructured {

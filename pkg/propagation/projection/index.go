@@ -1,6 +1,7 @@
 package projection
 
 import (
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 )
 
@@ -38,7 +39,9 @@ type entry struct {
 // changes. Deleted entries stay in the order as tombstones, the oldest are
 // dropped.
 type view struct {
-	cluster    string
+	cluster *clusterv1alpha1.Cluster
+	// traits sums up what selectors see of the cluster.
+	traits     uint64
 	entries    map[string]*entry
 	head, tail [orders]*entry
 	tombstones int
@@ -54,7 +57,7 @@ type view struct {
 // maxTombstones bounds the deletions remembered per cluster.
 const maxTombstones = 4096
 
-func newView(cluster string) *view {
+func newView(cluster *clusterv1alpha1.Cluster) *view {
 	return &view{cluster: cluster, entries: map[string]*entry{}, wake: make(chan struct{})}
 }
 

@@ -7,7 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
@@ -17,13 +19,6 @@ type Interpreter interface {
 	Replicas(obj *unstructured.Unstructured) (replicas int32, req *workv1alpha2.ReplicaRequirements, ok bool, err error)
 	ReviseReplicas(obj *unstructured.Unstructured, replicas int32) error
 	Prune(obj *unstructured.Unstructured)
-}
-
-// Overrides are the override policies that apply to one template in one
-// cluster.
-type Overrides interface {
-	// Apply changes obj and returns the annotations that record what applied.
-	Apply(obj *unstructured.Unstructured, cluster string) (annotations map[string]string, err error)
 }
 
 // Projection is the index over all inputs. Make one with New.
@@ -46,7 +41,8 @@ type Projection struct {
 	// anyView is closed when any view changes, and replaced.
 	anyView chan struct{}
 
-	overrides overrideIndex
+	// overrides are the override policies of both scopes.
+	overrides map[Key]policyv1alpha1.Override
 }
 
 // New makes an empty projection. epoch must differ between any two processes
@@ -63,7 +59,7 @@ func New(interpreter Interpreter, epoch time.Time) *Projection {
 		views:       map[string]*view{},
 		stored:      map[Key]*workv1alpha1.Work{},
 		anyView:     make(chan struct{}),
-		overrides:   newOverrideIndex(),
+		overrides:   map[Key]policyv1alpha1.Override{},
 	}
 }
 
@@ -126,23 +122,26 @@ func (p *Projection) KindReady(kind schema.GroupKind, resource string) {
 	}
 }
 
-// AddCluster registers a cluster: from now on it has Works to read.
-func (p *Projection) AddCluster(name string) {
+// SetCluster registers a cluster, so that it has Works to read, or updates what
+// override policies see of it. The projection keeps c.
+func (p *Projection) SetCluster(c *clusterv1alpha1.Cluster) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.views[name] != nil {
+	v, seen := p.views[c.Name], traits(c)
+	if v != nil {
+		before := v.traits
+		v.cluster, v.traits = c, seen
+		if before != seen && len(p.overrides) > 0 {
+			p.placeAll("")
+		}
 		return
 	}
-	v := newView(name)
-	p.views[name] = v
-	for _, src := range p.bindings {
-		p.place(src)
-	}
-	for _, src := range p.spaces {
-		p.place(src)
-	}
+	v = newView(c)
+	v.traits = seen
+	p.views[c.Name] = v
+	p.placeAll("")
 	for key, work := range p.stored {
-		if key.Namespace == names.ExecutionNamespace(name) {
+		if key.Namespace == names.ExecutionNamespace(c.Name) {
 			v.add(&entry{name: work.Name, work: work}, p.next())
 		}
 	}
@@ -256,13 +255,17 @@ func (p *Projection) place(src *source) {
 			p.withdraw(src, cluster, e)
 		}
 	}
-	items := reported(src.binding)
+	items, policies := reported(src.binding), p.overridesOf(src.template, tmpl)
 	for cluster, s := range want {
 		v := p.views[cluster]
 		if v == nil {
 			continue
 		}
-		hash := pairHash(src, tmpl, s, p.overrides.hash(src.template, tmpl, cluster))
+		changes := policies.hash
+		if changes != 0 {
+			changes ^= v.traits
+		}
+		hash := pairHash(src, tmpl, s, changes)
 		status := statusHash(items[cluster])
 		e := src.placed[cluster]
 		switch {
@@ -302,8 +305,12 @@ func (p *Projection) notifyAny() {
 // inputs takes what a Work is rendered from. Callers hold mu.
 func (p *Projection) inputs(src *source, cluster string, s share) inputs {
 	tmpl := p.templates[src.template]
+	var object *clusterv1alpha1.Cluster
+	if v := p.views[cluster]; v != nil {
+		object = v.cluster
+	}
 	return inputs{
-		cluster: cluster, workName: src.workName, key: src.template, resource: p.ready[src.template.GroupKind], binding: src.binding,
-		template: tmpl, share: s, overrides: p.overrides.of(src.template, tmpl),
+		cluster: cluster, object: object, workName: src.workName, key: src.template, resource: p.ready[src.template.GroupKind], binding: src.binding,
+		template: tmpl, share: s, overrides: p.overridesOf(src.template, tmpl),
 	}
 }

@@ -131,14 +131,14 @@ type shot struct {
 // snapshot takes an entry. Callers hold mu.
 func (p *Projection) snapshot(v *view, e *entry, o order) shot {
 	s := shot{
-		cluster: v.cluster, name: e.name, stored: e.work, created: e.created, changed: e.changed[o],
+		cluster: v.cluster.Name, name: e.name, stored: e.work, created: e.created, changed: e.changed[o],
 		version: formatVersion(p.epoch, e.changed[o]),
 	}
 	switch {
 	case e.deleted:
 		s.deleted = e.last
 	case e.src != nil:
-		s.inputs = p.inputs(e.src, v.cluster, p.wantedIn(e.src, v.cluster))
+		s.inputs = p.inputs(e.src, v.cluster.Name, p.wantedIn(e.src, v.cluster.Name))
 		s.inputs.version = s.version
 	}
 	return s

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -35,13 +36,14 @@ var ErrTemplateMissing = errors.New("template not found")
 // them is modified afterwards.
 type inputs struct {
 	cluster   string
+	object    *clusterv1alpha1.Cluster
 	workName  string
 	key       TemplateKey
 	resource  string
 	binding   workv1alpha2.Binding
 	template  *template
 	share     share
-	overrides Overrides
+	overrides overrides
 	version   string
 }
 
@@ -125,12 +127,9 @@ func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 			return nil, fmt.Errorf("%s %s in cluster %s: set replicas to %d: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), in.cluster, in.share.replicas, err)
 		}
 	}
-	applied := map[string]string{}
-	if in.overrides != nil {
-		var err error
-		if applied, err = in.overrides.Apply(obj, in.cluster); err != nil {
-			return nil, err
-		}
+	applied, err := in.overrides.apply(obj, in.object)
+	if err != nil {
+		return nil, err
 	}
 
 	labels := withDefault(obj.GetLabels())

@@ -193,7 +193,7 @@ func TestNamespacesGoEverywhere(t *testing.T) {
 	require.Equal(t, "shop", manifestOf(t, w).GetName())
 	require.Equal(t, "a", manifestOf(t, w).GetLabels()["team"])
 
-	p.AddCluster("ap")
+	p.SetCluster(cluster("ap"))
 	require.Equal(t, "shop", manifestOf(t, onlyWork(t, p, "ap")).GetName(), "also in a cluster that joins later")
 
 	p.SetNamespace(namespace("shop", map[string]any{names.SkipAutoPropagationLabel: "true"}))

@@ -129,7 +129,7 @@ func TestAgentsSeeSpecChangesOnly(t *testing.T) {
 func TestWatchesThatCannotGoOn(t *testing.T) {
 	p := newProjection("eu")
 	other := New(interpreter.New(), epoch.Add(time.Hour))
-	other.AddCluster("eu")
+	other.SetCluster(cluster("eu"))
 	_, err := p.Watch(t.Context(), "eu", WatchOptions{ResourceVersion: list(t, other, "eu").ResourceVersion})
 	require.True(t, apierrors.IsResourceExpired(err), "another run of the server: %v", err)
 
@@ -152,7 +152,7 @@ func TestClusterThatLeavesIsNotEmptied(t *testing.T) {
 	require.Equal(t, watch.Error, e.Type)
 	require.EqualValues(t, 404, e.Object.(*metav1.Status).Code)
 
-	p.AddCluster("eu")
+	p.SetCluster(cluster("eu"))
 	require.Len(t, list(t, p, "eu").Items, 1, "back after it joined again")
 }
 

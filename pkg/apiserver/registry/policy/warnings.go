@@ -19,9 +19,14 @@ func notActedOn(spec *policyv1alpha1.PropagationSpec) []string {
 	warn(spec.Association, "spec.association", "name the dependencies in spec.resourceSelectors")
 	warn(len(spec.DependentOverrides) > 0, "spec.dependentOverrides", "create the override policies before this policy")
 	warn(spec.Failover != nil, "spec.failover", "a workload stays in the clusters it was placed in; edit spec.placement to move it")
-	warn(spec.SchedulePriority != nil, "spec.schedulePriority", "bindings are scheduled in the order they come")
 	p := spec.Placement
-	warn(len(p.SpreadConstraints) > 0, "spec.placement.spreadConstraints", "bindings of this policy are not scheduled; name the clusters in spec.placement.clusterAffinity")
+	for i, c := range p.SpreadConstraints {
+		warn(c.SpreadByLabel != "" || c.SpreadByField != policyv1alpha1.SpreadByFieldCluster, fmt.Sprintf("spec.placement.spreadConstraints[%d]", i),
+			"bindings of this policy are not scheduled; spread by the field cluster")
+	}
+	for i, term := range p.ClusterAffinities {
+		warn(len(term.OverflowAffinities) > 0, fmt.Sprintf("spec.placement.clusterAffinities[%d].overflowAffinities", i), "bindings of this policy are not scheduled; add further clusterAffinities")
+	}
 	warn(p.WorkloadAffinity != nil, "spec.placement.workloadAffinity", "bindings of this policy are not scheduled; name the clusters in spec.placement.clusterAffinity")
 	if r := p.ReplicaScheduling; r != nil {
 		warn(r.ReplicaDivisionPreference == policyv1alpha1.ReplicaDivisionPreferenceAggregated, "spec.placement.replicaScheduling.replicaDivisionPreference Aggregated", "bindings of this policy are not scheduled; use Weighted with static weights")
