@@ -61,14 +61,17 @@ build: ## Build all binaries, and kubectl, into bin/.
 .PHONY: test
 test: build verify lint test-unit test-e2e ## Everything that has to hold before a merge.
 
+# Shows what failed, what took long and the numbers; TEST_TOTALS=file appends them.
+TOTALS := $(GO) run ./hack/testtotals $(if $(TEST_TOTALS),-totals $(TEST_TOTALS))
+
 # -shuffle finds tests that lean on each other.
 .PHONY: test-unit
 test-unit: ## Unit tests, and integration tests in one process.
-	$(GO) test -shuffle=on -timeout=15m ./api/... ./cmd/... ./pkg/... $(if $(wildcard test/integration),./test/integration/...)
+	$(GO) test -json -shuffle=on -timeout=15m ./api/... ./cmd/... ./hack/... ./pkg/... $(if $(wildcard test/integration),./test/integration/...) | $(TOTALS)
 
 .PHONY: test-e2e
 test-e2e: build ## The tutorial and its faults, with real kubectl on a real playground.
-	$(if $(wildcard test/e2e),$(GO) test -count=1 -timeout=30m ./test/e2e/...,@echo "there is no test/e2e yet")
+	$(if $(wildcard test/e2e),$(GO) test -json -count=1 -timeout=30m ./test/e2e/... | $(TOTALS),@echo "there is no test/e2e yet")
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Static analysis, see .golangci.yml.
