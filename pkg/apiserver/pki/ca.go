@@ -25,6 +25,14 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
+var (
+	// ErrKeyLost means that something others trust is there, and the private
+	// key that goes with it is not.
+	ErrKeyLost = errors.New("private key lost")
+	// ErrExpired means that a CA has reached its end.
+	ErrExpired = errors.New("certificate authority expired")
+)
+
 // Pair is a certificate with its private key.
 type Pair struct {
 	Cert *x509.Certificate
@@ -44,16 +52,13 @@ type Leaf struct {
 func ensureCA(dir, name string, now time.Time) (Pair, error) {
 	pair, err := load(dir, name)
 	if err == nil {
-		if !pair.Cert.IsCA {
-			return Pair{}, fmt.Errorf("%s is not a CA certificate; put the right file back or remove it to have a new one made", filepath.Join(dir, name+".crt"))
-		}
-		return pair, nil
+		return pair, usable(pair, filepath.Join(dir, name), now)
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return Pair{}, err
 	}
 	if _, statErr := os.Stat(filepath.Join(dir, name+".crt")); statErr == nil {
-		return Pair{}, fmt.Errorf("%s is there but its key is not: put %s.key back; a new CA would cut off every agent", filepath.Join(dir, name+".crt"), name)
+		return Pair{}, fmt.Errorf("%s is there but its key is not: put %s.key back; a new CA would cut off every agent: %w", filepath.Join(dir, name+".crt"), name, ErrKeyLost)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -84,11 +89,27 @@ func ensureCA(dir, name string, now time.Time) (Pair, error) {
 	return pair, store(dir, name, pair)
 }
 
+// usable refuses a CA that is there and cannot do its work. It is not replaced:
+// whoever trusts it has to be told.
+func usable(ca Pair, path string, now time.Time) error {
+	switch {
+	case !ca.Cert.IsCA:
+		return fmt.Errorf("%s.crt is not a CA certificate; put the right file back or remove it to have a new one made", path)
+	case !ca.matches():
+		return fmt.Errorf("%s.key is not the key of %s.crt: put the right one back; a new CA would cut off every agent: %w", path, path, ErrKeyLost)
+	case now.After(ca.Cert.NotAfter):
+		return fmt.Errorf("%s.crt ended on %s: move it and its key away to have a new CA made, and join every cluster again: %w",
+			path, ca.Cert.NotAfter.Format(time.DateOnly), ErrExpired)
+	}
+	return nil
+}
+
 // ensureLeaf loads the certificate called name, or signs a new one when there
 // is none, when it was signed by another CA, when a third of its life or less
-// is left, or when it does not carry every name of want.
+// is left, when it does not carry every name of want, or when the key beside it
+// is another one's: a process that ends between two writes leaves that behind.
 func ensureLeaf(dir, name string, ca Pair, want Leaf, now time.Time) (renewed bool, err error) {
-	if pair, err := load(dir, name); err == nil && good(pair.Cert, ca.Cert, want, now) {
+	if pair, err := load(dir, name); err == nil && pair.matches() && good(pair.Cert, ca.Cert, want, now) {
 		return false, nil
 	}
 	pair, err := Sign(ca, want, now)
@@ -182,6 +203,12 @@ func load(dir, name string) (Pair, error) {
 		return Pair{}, fmt.Errorf("%s.key: %w", filepath.Join(dir, name), err)
 	}
 	return Pair{Cert: cert, Key: key}, nil
+}
+
+// matches says whether the key is the certificate's.
+func (p Pair) matches() bool {
+	public, ok := p.Key.Public().(*ecdsa.PublicKey)
+	return ok && public.Equal(p.Cert.PublicKey)
 }
 
 // PEM encodes the pair.

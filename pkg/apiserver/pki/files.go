@@ -107,6 +107,10 @@ func serviceAccountKey(files Files) (*ecdsa.PrivateKey, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
+	if _, err := os.Stat(files.ServiceAccountPub()); err == nil {
+		return nil, fmt.Errorf("%s is there but its key is not: put %s back, or remove both and have every service account token issued anew: %w",
+			files.ServiceAccountPub(), filepath.Base(files.ServiceAccount()), ErrKeyLost)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
