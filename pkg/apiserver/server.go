@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -30,6 +31,7 @@ import (
 type Server struct {
 	opts       *Options
 	files      pki.Files
+	lock       *os.File // of the data directory
 	etcd       *etcd.Server
 	aggregator *aggregatorapiserver.APIAggregator
 	federation *federation
@@ -46,33 +48,41 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 	if err := setGlobals(); err != nil {
 		return nil, err
 	}
-	hosts, err := opts.hosts()
+	lock, err := lockDataDir(opts.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	files, err := pki.Ensure(opts.pkiDir(), hosts, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("certificates in %s: %w", opts.pkiDir(), err)
-	}
-	s := &Server{opts: opts, files: files, memory: inmemory.New()}
-	servers := opts.EtcdServers
-	if len(servers) == 0 {
-		s.etcd, err = etcd.Start(ctx, etcd.Options{
-			Dir:           opts.etcdDir(),
-			QuotaBytes:    opts.EtcdQuotaBytes,
-			SnapshotCount: opts.EtcdSnapshotCount,
-			Compaction:    time.Hour,
-		})
-		if err != nil {
-			return nil, err
-		}
-		servers = []string{s.etcd.Endpoint()}
-	}
-	if err := s.build(ctx, servers); err != nil {
-		s.stopEtcd()
+	s := &Server{opts: opts, lock: lock, memory: inmemory.New()}
+	if err := s.prepare(ctx); err != nil {
+		s.release()
 		return nil, err
 	}
 	return s, nil
+}
+
+// prepare makes everything Run needs, in the locked data directory.
+func (s *Server) prepare(ctx context.Context) error {
+	hosts, err := s.opts.hosts()
+	if err != nil {
+		return err
+	}
+	if s.files, err = pki.Ensure(s.opts.pkiDir(), hosts, time.Now()); err != nil {
+		return fmt.Errorf("certificates in %s: %w", s.opts.pkiDir(), err)
+	}
+	servers := s.opts.EtcdServers
+	if len(servers) == 0 {
+		s.etcd, err = etcd.Start(ctx, etcd.Options{
+			Dir:           s.opts.etcdDir(),
+			QuotaBytes:    s.opts.EtcdQuotaBytes,
+			SnapshotCount: s.opts.EtcdSnapshotCount,
+			Compaction:    time.Hour,
+		})
+		if err != nil {
+			return err
+		}
+		servers = []string{s.etcd.Endpoint()}
+	}
+	return s.build(ctx, servers)
 }
 
 // setGlobals settles the process globals of Kubernetes before anything reads
@@ -169,7 +179,7 @@ func (s *Server) Client(userAgent string) *rest.Config { return s.memory.Config(
 
 // Run serves until ctx ends, then shuts down in order.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.stopEtcd()
+	defer s.release()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -250,8 +260,10 @@ func (s *Server) renewCertificates(ctx context.Context) {
 	}
 }
 
-func (s *Server) stopEtcd() {
+// release ends what New began. The data directory is free when it returns.
+func (s *Server) release() {
 	if s.etcd != nil {
 		s.etcd.Stop()
 	}
+	_ = s.lock.Close() // whatever it says, the lock is gone
 }
