@@ -69,7 +69,7 @@ func (a *applier) tryApply(ctx context.Context, request applyRequest) (applyResu
 	}
 	retain := retainsReplicas(content)
 	if request.ours && !retain {
-		live, err := a.member.apply(ctx, resource, desired.Key, FieldManager, desired.Raw, true)
+		live, err := a.send(ctx, sendRequest{resource: resource, key: desired.Key, content: content, manifest: desired.Raw, force: true})
 		return applyResult{live: live}, err
 	}
 	current, err := a.look(ctx, resource, desired.Key)
@@ -94,7 +94,7 @@ func (a *applier) tryApply(ctx context.Context, request applyRequest) (applyResu
 	}
 	// Without force, an object that someone creates right now shows as a conflict; the next try
 	// looks at it.
-	live, err := a.member.apply(ctx, resource, desired.Key, FieldManager, manifest, verdict != create)
+	live, err := a.send(ctx, sendRequest{resource: resource, key: desired.Key, content: content, manifest: manifest, force: verdict != create})
 	return applyResult{live: live}, err
 }
 
