@@ -107,7 +107,8 @@ func (w *Writer) wait(ctx context.Context, longest time.Duration) bool {
 	case <-gap.C():
 	}
 	deadline := w.opts.Clock.NewTimer(longest)
-	defer func() { deadline.Stop() }()
+	defer deadline.Stop()
+	var due <-chan time.Time // when numbers are written
 	for {
 		select {
 		case <-ctx.Done():
@@ -120,23 +121,14 @@ func (w *Writer) wait(ctx context.Context, longest time.Duration) bool {
 			return true
 		case <-w.urgent:
 			return true
-		case <-w.later:
-			rest := w.opts.Interval - w.opts.Clock.Since(started)
-			if rest <= 0 {
-				return true
-			}
-			soon := w.opts.Clock.NewTimer(rest)
-			select {
-			case <-ctx.Done():
-				soon.Stop()
-				return false
-			case <-w.stale:
-				w.stored = nil
-			case <-w.urgent:
-			case <-soon.C():
-			}
-			soon.Stop()
+		case <-due:
 			return true
+		case <-w.later:
+			if due == nil {
+				timer := w.opts.Clock.NewTimer(max(0, w.opts.Interval-w.opts.Clock.Since(started)))
+				defer timer.Stop() // set once
+				due = timer.C()
+			}
 		}
 	}
 }
