@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -86,13 +87,13 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if !p.policies.WaitForSync(ctx, syncPatience) {
 		return admission.NewForbidden(a, fmt.Errorf("the API server has not read the policies yet; try again"))
 	}
-	current := p.current(a, obj)
+	current := current(a)
+	keepBound(a, obj)
 	if sent, ok := claim.ClaimOf(obj); ok && (current == nil || sent != *current) && !p.known(sent) {
 		return nil // another API server knows the policy
 	}
 	t := claim.TemplateOf(a.GetKind(), obj)
 	t.Namespace, t.Name = a.GetNamespace(), a.GetName()
-	keepBound(a, obj)
 	policy, matched := p.policies.Match(t, current)
 	if matched {
 		claim.Stamp(obj, policy)
@@ -114,25 +115,26 @@ func template(a admission.Attributes) (metav1.Object, bool) {
 	return obj, true
 }
 
-// current is the claim the object has in storage.
-func (p *plugin) current(a admission.Attributes, obj metav1.Object) *claim.Claim {
-	from := obj
-	if a.GetOperation() == admission.Update {
-		old, err := meta.Accessor(a.GetOldObject())
-		if err != nil {
-			return nil
-		}
-		from = old
-	} else if a.GetOperation() == admission.Create {
-		return nil // a manifest copied from elsewhere brings no claim along
+// current is the claim the object has in storage. A new one has none: a manifest
+// copied from elsewhere brings no claim along.
+func current(a admission.Attributes) *claim.Claim {
+	if a.GetOperation() != admission.Update {
+		return nil
 	}
-	if c, ok := claim.ClaimOf(from); ok {
+	old, err := meta.Accessor(a.GetOldObject())
+	if err != nil {
+		return nil
+	}
+	if c, ok := claim.ClaimOf(old); ok {
 		return &c
 	}
 	return nil
 }
 
+// known says whether there is a policy of the claim's name, of whatever
+// permanent id: an id made up does not make a policy unknown.
 func (p *plugin) known(c claim.Claim) bool {
+	c.PermanentID = ""
 	_, ok := p.policies.Holder(c)
 	return ok
 }
@@ -144,13 +146,12 @@ func keepBound(a admission.Attributes, obj metav1.Object) {
 		return
 	}
 	old, err := meta.Accessor(a.GetOldObject())
-	if err != nil || old.GetLabels()[names.LabelBound] == "" || obj.GetLabels()[names.LabelBound] != "" {
+	if err != nil || old.GetLabels()[names.LabelBound] != claim.BoundValue || obj.GetLabels()[names.LabelBound] == claim.BoundValue {
 		return
 	}
-	labels := map[string]string{names.LabelBound: old.GetLabels()[names.LabelBound]}
-	for k, v := range obj.GetLabels() {
-		labels[k] = v
-	}
+	labels := map[string]string{}
+	maps.Copy(labels, obj.GetLabels())
+	labels[names.LabelBound] = claim.BoundValue
 	obj.SetLabels(labels)
 }
 
