@@ -92,12 +92,12 @@ func (f *federation) install(server *genericapiserver.GenericAPIServer, getter g
 	if err != nil {
 		return fmt.Errorf("group policy.karmada.io: %w", err)
 	}
-	works, workStores, err := workregistry.Group(getter, gate{f}, f.folder)
+	works, workStores, err := workregistry.Group(getter, gate{f}, gate{f})
 	if err != nil {
 		return fmt.Errorf("group work.karmada.io: %w", err)
 	}
 	f.works = workStores
-	if err := server.InstallAPIGroups(clusters, policies, works, agentregistry.Group(f.folder)); err != nil {
+	if err := server.InstallAPIGroups(clusters, policies, works, agentregistry.Group(gate{f})); err != nil {
 		return fmt.Errorf("install the federation groups: %w", err)
 	}
 	feed := &feed{
@@ -125,11 +125,10 @@ func (f *federation) bindingStore(key projection.Key) *registry.Storage {
 	return f.works.ResourceBindings
 }
 
-// updateBindingStatus writes a binding's status straight into its store.
+// updateBindingStatus writes a binding's status straight into its store. What
+// mutate leaves as it is costs no write: the store compares with what is stored.
+// The cache would not do for that, it may be behind a write of a moment ago.
 func (f *federation) updateBindingStatus(ctx context.Context, key projection.Key, mutate func(workv1alpha2.Binding) bool) error {
-	if b, ok := f.bindings.get(key); ok && !mutate(b.DeepCopyObject().(workv1alpha2.Binding)) {
-		return nil // what is cached is right already; a newer one brings a new look
-	}
 	ctx = genericapirequest.WithNamespace(ctx, key.Namespace)
 	info := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, old runtime.Object) (runtime.Object, error) {
 		b := old.DeepCopyObject().(workv1alpha2.Binding)
@@ -167,7 +166,7 @@ func observe(w *workv1alpha1.Work, o agentv1alpha1.WorkObservation) {
 		Message: "Manifests have been applied", ObservedGeneration: w.Generation,
 	}
 	if !o.Applied {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, workv1alpha1.AppliedFailedReason, o.Message
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, workv1alpha1.AppliedFailedReason, fold.Message(o)
 	}
 	meta.SetStatusCondition(&w.Status.Conditions, condition)
 	if len(w.Spec.Workload.Manifests) != 1 {

@@ -1,7 +1,11 @@
 package fold
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -66,21 +70,31 @@ func New(opts Options) *Folder {
 	}
 }
 
-// Report takes observations of a cluster and returns those it cannot use.
-func (f *Folder) Report(ctx context.Context, cluster string, observations []agentv1alpha1.WorkObservation) []agentv1alpha1.RejectedObservation {
+// Report takes observations of a cluster and returns those it cannot use, for
+// good. With an error some may not have been taken: all have to be made again,
+// which does no harm to the others.
+func (f *Folder) Report(ctx context.Context, cluster string, observations []agentv1alpha1.WorkObservation) ([]agentv1alpha1.RejectedObservation, error) {
 	var rejected []agentv1alpha1.RejectedObservation
+	var errs []error
 	reject := func(o agentv1alpha1.WorkObservation, reason string) {
 		rejected = append(rejected, agentv1alpha1.RejectedObservation{Name: o.Name, Reason: reason})
 	}
 	for _, o := range observations {
+		if !readable(o) {
+			reject(o, agentv1alpha1.RejectedInvalid)
+			continue
+		}
 		origin, computed := f.opts.Lookup(cluster, o.Name)
 		switch {
 		case !computed:
 			ok, err := f.opts.StoredWork(ctx, cluster, o)
-			if err != nil {
-				klog.FromContext(ctx).Error(err, "Writing the status of a Work failed", "cluster", cluster, "work", o.Name)
-			}
-			if err != nil || !ok {
+			switch {
+			case apierrors.IsInvalid(err):
+				klog.FromContext(ctx).Error(err, "The status of a Work is refused", "cluster", cluster, "work", o.Name)
+				reject(o, agentv1alpha1.RejectedInvalid)
+			case err != nil:
+				errs = append(errs, fmt.Errorf("status of Work %s of cluster %s: %w", o.Name, cluster, err))
+			case !ok:
 				reject(o, agentv1alpha1.RejectedNotFound)
 			}
 		case origin.UID != o.UID:
@@ -89,22 +103,32 @@ func (f *Folder) Report(ctx context.Context, cluster string, observations []agen
 			// A namespace has no binding to report to.
 		default:
 			f.add(origin.Binding, workv1alpha2.AggregatedStatusItem{
-				ClusterName: cluster, Status: o.Status, Applied: o.Applied, AppliedMessage: message(o),
+				ClusterName: cluster, Status: o.Status, Applied: o.Applied, AppliedMessage: Message(o),
 				Health: workv1alpha2.ResourceHealth(o.Health),
 			})
 		}
 	}
-	return rejected
+	return rejected, errors.Join(errs...)
 }
 
-func message(o agentv1alpha1.WorkObservation) string {
+// readable says whether an observation can be stored. One that cannot would keep
+// what all other clusters report from being written, too.
+func readable(o agentv1alpha1.WorkObservation) bool {
+	switch workv1alpha2.ResourceHealth(o.Health) {
+	case "", workv1alpha2.ResourceHealthy, workv1alpha2.ResourceUnhealthy, workv1alpha2.ResourceUnknown:
+	default:
+		return false
+	}
+	return o.Name != "" && (o.Status == nil || len(o.Status.Raw) == 0 || json.Valid(o.Status.Raw))
+}
+
+// Message says why a Work was not applied, in a length that can be stored; it is
+// empty when it was.
+func Message(o agentv1alpha1.WorkObservation) string {
 	if o.Applied {
 		return ""
 	}
-	if o.Message != "" {
-		return o.Message
-	}
-	return o.Reason
+	return truncate(cmp.Or(o.Message, o.Reason))
 }
 
 func (f *Folder) add(key projection.Key, item workv1alpha2.AggregatedStatusItem) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,11 +83,16 @@ func setFullyApplied(b workv1alpha2.Binding, targets []string) bool {
 // maxMessage is what a condition's message may hold.
 const maxMessage = 32768
 
+// truncate cuts between characters: half a character grows when it is encoded.
 func truncate(s string) string {
 	if len(s) <= maxMessage {
 		return s
 	}
-	return s[:maxMessage-3] + "..."
+	end := maxMessage - len("...")
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
 }
 
 func targetsOf(spec *workv1alpha2.ResourceBindingSpec) []string {

@@ -4,7 +4,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +42,7 @@ func (r *reports) Destroy()                {}
 func (r *reports) NamespaceScoped() bool   { return true }
 func (r *reports) GetSingularName() string { return "statusreport" }
 
-func (r *reports) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
+func (r *reports) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	report, ok := obj.(*agentv1alpha1.StatusReport)
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("want a StatusReport, got %T", obj))
@@ -56,6 +58,24 @@ func (r *reports) Create(ctx context.Context, obj runtime.Object, validate rest.
 		}
 	}
 	out := &agentv1alpha1.StatusReport{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}
-	out.Status.Rejected = r.reporter.Report(ctx, cluster, report.Spec.Works)
+	if isDryRun(options) {
+		return out, nil
+	}
+	rejected, err := r.reporter.Report(ctx, cluster, report.Spec.Works)
+	if err != nil {
+		return nil, answer(err)
+	}
+	out.Status.Rejected = rejected
 	return out, nil
+}
+
+func isDryRun(options *metav1.CreateOptions) bool { return options != nil && len(options.DryRun) > 0 }
+
+// answer turns an error into one that says to try again: reports may be repeated.
+func answer(err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Code == http.StatusServiceUnavailable {
+		return err
+	}
+	return apierrors.NewServiceUnavailable(fmt.Sprintf("the report was not taken as a whole, make it again: %v", err))
 }

@@ -44,11 +44,11 @@ func bindings(plural, singular, short string, namespaced bool, newObj, newList f
 		Namespaced: namespaced, New: newObj, NewList: newList,
 		OnCreate: func(obj runtime.Object) {
 			*binding(obj).GetStatus() = workv1alpha2.ResourceBindingStatus{}
-			dropEmptyShares(binding(obj))
+			dropRepeated(binding(obj))
 		},
 		OnUpdate: func(obj, old runtime.Object) {
 			*binding(obj).GetStatus() = *binding(old).GetStatus()
-			dropEmptyShares(binding(obj))
+			dropRepeated(binding(obj))
 		},
 		OnStatus:    func(obj, old runtime.Object) { *binding(obj).GetSpec() = *binding(old).GetSpec() },
 		SpecChanged: specChanged,
@@ -71,10 +71,11 @@ func specChanged(obj, old runtime.Object) bool {
 	return !apiequality.Semantic.DeepEqual(binding(obj).GetSpec(), binding(old).GetSpec())
 }
 
-// dropEmptyShares removes duplicate targets. A target without replicas is one
-// that takes the template as it is; a share of zero is never written, so the
-// two cannot be confused.
-func dropEmptyShares(b workv1alpha2.Binding) {
+// dropRepeated removes all but the first target of a name, and keeps an empty
+// list absent. A target whose replicas are 0 stays: that is how clusters of a
+// kind without replicas are written, and in the type zero and absent are one.
+// That a kind with replicas never has a share of zero is up to who divides.
+func dropRepeated(b workv1alpha2.Binding) {
 	spec := b.GetSpec()
 	seen := make(map[string]bool, len(spec.Clusters))
 	spec.Clusters = slices.DeleteFunc(slices.Clone(spec.Clusters), func(t workv1alpha2.TargetCluster) bool {
@@ -108,7 +109,7 @@ func decide(obj, old runtime.Object) {
 	}
 	*decision.GetSpec() = *stored.GetSpec().DeepCopy()
 	decision.GetSpec().Clusters = clusters
-	dropEmptyShares(decision)
+	dropRepeated(decision)
 
 	next := stored.GetStatus().DeepCopy()
 	next.LastScheduledTime = cmp.Or(status.LastScheduledTime, next.LastScheduledTime)

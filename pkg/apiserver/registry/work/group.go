@@ -12,6 +12,7 @@ import (
 
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+	"github.com/flotilla-io/flotilla/api/work/v1alpha2/validation"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 )
 
@@ -69,7 +70,8 @@ func (s scheduleStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.O
 }
 
 func (s scheduleStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return s.RESTUpdateStrategy.ValidateUpdate(ctx, obj, old)
+	// A condition that is not valid would keep every later status from being written.
+	return append(s.RESTUpdateStrategy.ValidateUpdate(ctx, obj, old), validation.ValidateBindingStatusUpdate(binding(obj), binding(old))...)
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy: a decision owns nothing.

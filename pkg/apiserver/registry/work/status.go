@@ -2,7 +2,9 @@ package work
 
 import (
 	"context"
+	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -10,12 +12,13 @@ import (
 
 	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/work/v1alpha1/validation"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 )
 
 // Reporter takes what a cluster observed of its Works.
 type Reporter interface {
-	Report(ctx context.Context, cluster string, observations []agentv1alpha1.WorkObservation) []agentv1alpha1.RejectedObservation
+	Report(ctx context.Context, cluster string, observations []agentv1alpha1.WorkObservation) ([]agentv1alpha1.RejectedObservation, error)
 }
 
 // StatusREST serves works/status: of stored Works as usual, of computed ones by
@@ -31,7 +34,8 @@ func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOp
 	if w, ok := r.view.Get(clusterOf(ctx), name); ok {
 		return w, nil
 	}
-	return r.StatusREST.Get(ctx, name, options)
+	w, err := r.StatusREST.Get(ctx, name, options)
+	return w, absent(err, r.view)
 }
 
 // Update implements rest.Updater.
@@ -40,6 +44,9 @@ func (r *StatusREST) Update(ctx context.Context, name string, info rest.UpdatedO
 	current, computed := r.view.Get(cluster, name)
 	if !computed {
 		return r.StatusREST.Update(ctx, name, translate(info, r.view, cluster, name), create, update, force, options)
+	}
+	if p := info.Preconditions(); p != nil && p.UID != nil && *p.UID != current.UID {
+		return nil, false, conflict(name, "it is another Work than the one that was observed, of UID "+string(*p.UID))
 	}
 	obj, err := info.UpdatedObject(ctx, current)
 	if err != nil {
@@ -51,6 +58,14 @@ func (r *StatusREST) Update(ctx context.Context, name string, info rest.UpdatedO
 		}
 	}
 	w := work(obj)
+	if errs := validation.ValidateWorkStatusUpdate(w, current); len(errs) > 0 {
+		return nil, false, apierrors.NewInvalid(workv1alpha1.GroupVersion.WithKind(workv1alpha1.ResourceKindWork).GroupKind(), name, errs)
+	}
+	result := current.DeepCopy()
+	result.Status = w.Status
+	if options != nil && len(options.DryRun) > 0 {
+		return result, false, nil
+	}
 	observation := agentv1alpha1.WorkObservation{Name: name, UID: current.UID}
 	if c := meta.FindStatusCondition(w.Status.Conditions, workv1alpha1.WorkApplied); c != nil {
 		observation.Applied = c.Status == metav1.ConditionTrue
@@ -60,8 +75,13 @@ func (r *StatusREST) Update(ctx context.Context, name string, info rest.UpdatedO
 		observation.Status = w.Status.ManifestStatuses[0].Status
 		observation.Health = string(w.Status.ManifestStatuses[0].Health)
 	}
-	r.report.Report(ctx, cluster, []agentv1alpha1.WorkObservation{observation})
-	result := current.DeepCopy()
-	result.Status = w.Status
-	return result, false, nil
+	rejected, err := r.report.Report(ctx, cluster, []agentv1alpha1.WorkObservation{observation})
+	if err == nil && len(rejected) > 0 {
+		err = conflict(name, "its status was not taken: "+rejected[0].Reason)
+	}
+	return result, false, err
+}
+
+func conflict(name, why string) error {
+	return apierrors.NewConflict(workv1alpha1.Resource("works"), name, fmt.Errorf("%s; read it again", why))
 }

@@ -71,13 +71,16 @@ func kinds(w *workv1alpha1.Work) []string {
 	return out
 }
 
-// View is the union of computed and stored Works; a Projection is one.
+// View is the union of computed and stored Works: a Projection, and whether it
+// has been filled.
 type View interface {
 	Lookup(cluster, work string) (projection.Origin, bool)
 	Get(cluster, name string) (*workv1alpha1.Work, bool)
 	List(cluster string, o projection.WatchOptions) (*workv1alpha1.WorkList, error)
 	Watch(ctx context.Context, cluster string, o projection.WatchOptions) (watch.Interface, error)
 	StoredVersion(cluster, name, resourceVersion string) (string, error)
+	// Complete fails while computed Works may still be missing.
+	Complete() error
 }
 
 // REST serves works.
@@ -93,7 +96,18 @@ func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions)
 	if w, ok := r.view.Get(clusterOf(ctx), name); ok {
 		return w, nil
 	}
-	return r.Store.Get(ctx, name, options)
+	w, err := r.Store.Get(ctx, name, options)
+	return w, absent(err, r.view)
+}
+
+// absent keeps a Work that is not computed yet from looking deleted.
+func absent(err error, view View) error {
+	if apierrors.IsNotFound(err) {
+		if incomplete := view.Complete(); incomplete != nil {
+			return incomplete
+		}
+	}
+	return err
 }
 
 // List implements rest.Lister.
@@ -101,9 +115,6 @@ func (r *REST) List(ctx context.Context, options *metainternalversion.ListOption
 	sel, err := selectionOf(ctx, options)
 	if err != nil {
 		return nil, err
-	}
-	if sel.none {
-		return &workv1alpha1.WorkList{}, nil
 	}
 	list, err := r.view.List(sel.cluster, sel.options)
 	if err != nil {
@@ -119,22 +130,18 @@ func (r *REST) Watch(ctx context.Context, options *metainternalversion.ListOptio
 	if err != nil {
 		return nil, err
 	}
-	if sel.none {
-		return watch.NewEmptyWatch(), nil
-	}
 	w, err := r.view.Watch(ctx, sel.cluster, sel.options)
 	if err != nil || sel.labels.Empty() {
 		return w, err
 	}
-	// The labels of a Work never change, so leaving out is all that is needed.
-	return watch.Filter(w, func(e watch.Event) (watch.Event, bool) {
-		w, isWork := e.Object.(*workv1alpha1.Work)
-		return e, !isWork || e.Type == watch.Bookmark || e.Type == watch.Deleted || sel.matches(w)
-	}), nil
+	return watch.Filter(w, sel.filter), nil
 }
 
 // Create implements rest.Creater.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	if err := r.view.Complete(); err != nil {
+		return nil, err // it might take the name of a computed one
+	}
 	if _, ok := r.view.Lookup(clusterOf(ctx), work(obj).Name); ok {
 		return nil, apierrors.NewAlreadyExists(workv1alpha1.Resource("works"), work(obj).Name)
 	}
@@ -179,12 +186,14 @@ type selection struct {
 	cluster string
 	options projection.WatchOptions
 	labels  labels.Selector
-	// none says that nothing can match: a namespace without Works.
-	none bool
 }
 
+// nobody is a name no Work can have: it selects nothing, in a list that has a
+// resource version all the same and a watch that stays open.
+const nobody = "/"
+
 func selectionOf(ctx context.Context, options *metainternalversion.ListOptions) (selection, error) {
-	sel := selection{labels: labels.Everything()}
+	sel, nothing := selection{labels: labels.Everything()}, false
 	namespace := genericapirequest.NamespaceValue(ctx)
 	if options != nil {
 		if options.LabelSelector != nil {
@@ -200,7 +209,7 @@ func selectionOf(ctx context.Context, options *metainternalversion.ListOptions) 
 					sel.options.Name = r.Value
 				case "metadata.namespace":
 					if namespace != "" && namespace != r.Value {
-						sel.none = true
+						nothing = true
 					}
 					namespace = r.Value
 				default:
@@ -215,12 +224,27 @@ func selectionOf(ctx context.Context, options *metainternalversion.ListOptions) 
 	if namespace != "" {
 		cluster, ok := names.ClusterOf(namespace)
 		sel.cluster = cluster
-		sel.none = sel.none || !ok
+		nothing = nothing || !ok
+	}
+	if nothing {
+		sel.options.Name = nobody
 	}
 	if user, ok := genericapirequest.UserFrom(ctx); ok {
 		sel.options.SpecOnly = slices.Contains(user.GetGroups(), names.AgentGroup)
 	}
 	return sel, nil
+}
+
+// filter leaves out what the labels do not select. What was changed and is not
+// selected may have been before, so clients are told that it is gone.
+func (s selection) filter(e watch.Event) (watch.Event, bool) {
+	w, isWork := e.Object.(*workv1alpha1.Work)
+	if !isWork || e.Type == watch.Bookmark || e.Type == watch.Deleted || s.matches(w) {
+		return e, true
+	}
+	changed := e.Type == watch.Modified
+	e.Type = watch.Deleted
+	return e, changed
 }
 
 func (s selection) matches(w *workv1alpha1.Work) bool { return s.labels.Matches(labels.Set(w.Labels)) }
