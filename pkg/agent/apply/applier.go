@@ -45,7 +45,7 @@ type applyResult struct {
 	unmanaged bool
 }
 
-// apply looks, decides and sends. Every error is a *Failure.
+// apply looks, decides and sends. Every error is a *ObjectError.
 func (a *applier) apply(ctx context.Context, request applyRequest) (applyResult, error) {
 	result, err := a.tryApply(ctx, request)
 	if err != nil {
@@ -62,7 +62,7 @@ func (a *applier) tryApply(ctx context.Context, request applyRequest) (applyResu
 	}
 	content, err := desired.content()
 	if err != nil {
-		return applyResult{}, &Failure{Reason: ReasonBadManifest, Message: err.Error(), cause: err}
+		return applyResult{}, &ObjectError{Reason: ReasonBadManifest, Message: err.Error(), cause: err}
 	}
 	if failure := checkScope(desired, resource, a.cluster); failure != nil {
 		return applyResult{}, failure
@@ -112,7 +112,7 @@ func (a *applier) look(ctx context.Context, resource kinds.Resource, key invento
 
 // checkScope catches a manifest whose namespace does not fit its kind, before the API server answers
 // with an unhelpful 404.
-func checkScope(desired *Desired, resource kinds.Resource, cluster string) *Failure {
+func checkScope(desired *Desired, resource kinds.Resource, cluster string) *ObjectError {
 	if resource.Namespaced == (desired.Namespace != "") {
 		return nil
 	}
@@ -121,7 +121,7 @@ func checkScope(desired *Desired, resource kinds.Resource, cluster string) *Fail
 		said = "is namespaced: set metadata.namespace"
 	}
 	err := fmt.Errorf("%s: kind %s of cluster %s %s", desired.Key, desired.Kind, cluster, said)
-	return &Failure{Reason: ReasonBadManifest, Message: err.Error(), cause: err}
+	return &ObjectError{Reason: ReasonBadManifest, Message: err.Error(), cause: err}
 }
 
 // removeRequest is one object to be deleted, or released.
@@ -150,7 +150,7 @@ func (a *applier) tryRemove(ctx context.Context, request removeRequest) error {
 			return nil // the kind is gone and its objects with it
 		}
 		err := fmt.Errorf("%s: cluster %s cannot tell whether it serves kind %s: %w", request.key, a.cluster, request.key.Kind, ErrUnknownKind)
-		return &Failure{Reason: ReasonUnknownKind, Message: err.Error(), Transient: true, cause: err}
+		return &ObjectError{Reason: ReasonUnknownKind, Message: err.Error(), Transient: true, cause: err}
 	}
 	current, err := a.member.getMeta(ctx, resource, request.key)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"k8s.io/utils/clock"
 
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
-
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
 )

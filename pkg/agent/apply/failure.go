@@ -29,8 +29,8 @@ const (
 	ReasonBadManifest          = "BadManifest"
 )
 
-// Failure is why an object is not as its work wants it, in words for the user.
-type Failure struct {
+// ObjectError is why an object is not as its work wants it, in words for the user.
+type ObjectError struct {
 	// Reason is one of the constants above.
 	Reason string
 	// Message names object, field and cluster, and says what to do.
@@ -42,10 +42,10 @@ type Failure struct {
 }
 
 // Error implements error.
-func (f *Failure) Error() string { return f.Message }
+func (f *ObjectError) Error() string { return f.Message }
 
 // Unwrap returns what the API server answered.
-func (f *Failure) Unwrap() error { return f.cause }
+func (f *ObjectError) Unwrap() error { return f.cause }
 
 // ErrConflict is in the chain of failures about objects that are someone else's.
 var ErrConflict = errors.New("the object belongs to someone else")
@@ -53,17 +53,17 @@ var ErrConflict = errors.New("the object belongs to someone else")
 // ErrUnknownKind is in the chain of failures about kinds that the member does not serve.
 var ErrUnknownKind = errors.New("the cluster does not serve this kind")
 
-func conflictFailure(key inventory.Key, cluster, owner string) *Failure {
+func conflictFailure(key inventory.Key, cluster, owner string) *ObjectError {
 	message := fmt.Sprintf("%s exists in cluster %s and belongs to %s. Delete it there, or take it over with conflictResolution: Overwrite in the policy (annotation %s: %s on the template)",
 		key, cluster, owner, names.ConflictResolutionAnnotation, overwrite)
 	if strings.HasPrefix(owner, "work ") && !strings.HasSuffix(owner, "federation") {
 		message = fmt.Sprintf("%s in cluster %s is already delivered by %s. Remove it from one of the two", key, cluster, owner)
 	}
-	return &Failure{Reason: ReasonConflict, Message: message, cause: ErrConflict}
+	return &ObjectError{Reason: ReasonConflict, Message: message, cause: ErrConflict}
 }
 
-func unknownKindFailure(d *Desired, cluster string) *Failure {
-	return &Failure{
+func unknownKindFailure(d *Desired, cluster string) *ObjectError {
+	return &ObjectError{
 		Reason: ReasonUnknownKind,
 		Message: fmt.Sprintf("%s: cluster %s does not serve kind %s. Install or propagate its CustomResourceDefinition; the object follows by itself",
 			d.Key, cluster, d.GroupVersionKind()),
@@ -72,12 +72,12 @@ func unknownKindFailure(d *Desired, cluster string) *Failure {
 }
 
 // describe turns an answer of the member's API into a failure.
-func describe(err error, key inventory.Key, cluster string) *Failure {
-	var already *Failure
+func describe(err error, key inventory.Key, cluster string) *ObjectError {
+	var already *ObjectError
 	if errors.As(err, &already) {
 		return already
 	}
-	f := &Failure{Reason: ReasonFailed, cause: err}
+	f := &ObjectError{Reason: ReasonFailed, cause: err}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		f.Reason, f.Transient = ReasonUnreachable, true

@@ -60,7 +60,7 @@ func ownsReplicas(fields []metav1.ManagedFieldsEntry) bool {
 		var owned struct {
 			Spec map[string]json.RawMessage `json:"f:spec"`
 		}
-		if json.Unmarshal(entry.FieldsV1.Raw, &owned) == nil && owned.Spec["f:replicas"] != nil {
+		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &owned) == nil && owned.Spec["f:replicas"] != nil {
 			return true
 		}
 	}

@@ -10,9 +10,8 @@ import (
 	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 
-	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
-
 	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 )
 

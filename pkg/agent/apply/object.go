@@ -72,7 +72,7 @@ func compareVersions(a, b string) int {
 // verdict is what became of the last attempt to apply.
 type verdict struct {
 	hash    string
-	failure *Failure // nil when it was applied
+	failure *ObjectError // nil when it was applied
 }
 
 func (v *verdict) err() error {

@@ -10,7 +10,7 @@ import (
 
 func TestNext(t *testing.T) {
 	desired := &Desired{Hash: "h"}
-	ok, failed := &verdict{hash: "h"}, &verdict{hash: "h", failure: &Failure{}}
+	ok, failed := &verdict{hash: "h"}, &verdict{hash: "h", failure: &ObjectError{}}
 	for name, tc := range map[string]struct {
 		reason  string
 		object  object

@@ -78,7 +78,7 @@ func (e *Engine) applySucceeded(o *object, desired *Desired, result applyResult,
 func (e *Engine) applyFailed(o *object, desired *Desired, err error) {
 	e.Failed.Add(1)
 	o.failures++
-	failure := &Failure{Reason: ReasonFailed, Message: err.Error(), cause: err}
+	failure := &ObjectError{Reason: ReasonFailed, Message: err.Error(), cause: err}
 	errors.As(err, &failure)
 	o.verdict = &verdict{hash: desired.Hash, failure: failure}
 	e.queue.AddAfter(o.key, wait.Jitter(e.backoff.When(o.key), 0.2))

@@ -130,7 +130,7 @@ func reclaim(entries []metav1.ManagedFieldsEntry, lists [][]string, everyone boo
 	ours := -1
 	trees := make([]map[string]any, len(entries))
 	for i, entry := range entries {
-		if entry.FieldsV1 != nil && json.Unmarshal(entry.FieldsV1.Raw, &trees[i]) != nil {
+		if entry.FieldsV1 != nil && json.Unmarshal(entry.FieldsV1.GetRawBytes(), &trees[i]) != nil {
 			trees[i] = nil
 		}
 		if entry.Manager == FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
@@ -166,7 +166,7 @@ func reclaim(entries []metav1.ManagedFieldsEntry, lists [][]string, everyone boo
 			if err != nil {
 				return entries, false
 			}
-			entry.FieldsV1 = &metav1.FieldsV1{Raw: raw}
+			entry.FieldsV1 = metav1.NewFieldsV1(string(raw))
 		}
 		out = append(out, entry)
 	}

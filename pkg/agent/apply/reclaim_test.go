@@ -13,7 +13,7 @@ import (
 )
 
 func entry(manager string, operation metav1.ManagedFieldsOperationType, fields string) metav1.ManagedFieldsEntry {
-	return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
 func TestReclaim(t *testing.T) {
@@ -73,7 +73,7 @@ func TestReclaim(t *testing.T) {
 			}
 			require.Len(t, got, len(tc.want))
 			for _, e := range got {
-				require.JSONEq(t, tc.want[e.Manager], string(e.FieldsV1.Raw), tc.reason)
+				require.JSONEq(t, tc.want[e.Manager], e.FieldsV1.GetRawString(), tc.reason)
 			}
 		})
 	}
@@ -153,7 +153,7 @@ func TestReclaimProperties(t *testing.T) {
 		got, _ := reclaim(entries, [][]string{list}, rapid.Bool().Draw(t, "everyone"))
 		after := map[string]bool{}
 		for _, e := range got {
-			for path := range paths(e.FieldsV1.Raw) {
+			for path := range paths(e.FieldsV1.GetRawBytes()) {
 				after[path] = true
 				if !before[path] {
 					t.Fatalf("%s was owned by nobody", path)

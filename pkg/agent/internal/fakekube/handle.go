@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) parse(path string) (target, bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	group, version := "", ""
+	var group, version string
 	switch {
 	case len(parts) > 2 && parts[0] == "api":
 		version, parts = parts[1], parts[2:]
@@ -275,7 +275,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
+	w.WriteHeader(http.StatusOK)
 	flush := w.(http.Flusher)
 	flush.Flush()
 	for {

@@ -183,7 +183,7 @@ func own(object map[string]any, manager string, manifest map[string]any) {
 		return e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply
 	})
 	u.SetManagedFields(append(entries, metav1.ManagedFieldsEntry{
-		Manager: manager, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: fields},
+		Manager: manager, Operation: metav1.ManagedFieldsOperationApply, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(string(fields)),
 	}))
 }
 
