@@ -69,6 +69,9 @@ type Reconciler struct {
 
 	mu   sync.Mutex
 	done map[types.NamespacedName]outcome
+	// touched counts the calls of Touch: one that comes in the middle of a look
+	// must not be lost when that look ends.
+	touched uint64
 }
 
 // outcome remembers what was done for a policy, so that an edit which leaves its
@@ -87,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return r.reconcileGone(ctx, key)
 	}
 	selection := selectionOf(policy)
-	last, seen := r.outcome(key)
+	last, seen, touched := r.outcome(key)
 	if seen && last.selection == selection && last.delay == 0 {
 		return reconcile.Result{}, nil
 	}
@@ -107,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			now.delay = min(2*last.delay, maxKindDelay)
 		}
 	}
-	r.remember(key, now)
+	r.remember(key, now, touched)
 	return reconcile.Result{RequeueAfter: now.delay}, nil
 }
 
@@ -131,19 +134,32 @@ func (r *Reconciler) reconcileGone(ctx context.Context, key types.NamespacedName
 	return reconcile.Result{}, nil
 }
 
-// Touch has the next Reconcile of a policy look at its templates again.
-func (r *Reconciler) Touch(key types.NamespacedName) { r.forget(key) }
-
-func (r *Reconciler) outcome(key types.NamespacedName) (outcome, bool) {
+// Touch has the next Reconcile of a policy look at its templates again. It counts
+// also when it comes while one is going on.
+func (r *Reconciler) Touch(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o, ok := r.done[key]
-	return o, ok
+	r.touched++
+	delete(r.done, key)
 }
 
-func (r *Reconciler) remember(key types.NamespacedName, o outcome) {
+func (r *Reconciler) outcome(key types.NamespacedName) (o outcome, seen bool, touched uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	o, seen = r.done[key]
+	return o, seen, r.touched
+}
+
+// remember keeps an outcome unless some policy was touched since outcome was
+// called. Which one does not matter much: at worst a policy is looked at once
+// more when its turn comes.
+func (r *Reconciler) remember(key types.NamespacedName, o outcome, touched uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.touched != touched {
+		delete(r.done, key)
+		return
+	}
 	if r.done == nil {
 		r.done = map[types.NamespacedName]outcome{}
 	}

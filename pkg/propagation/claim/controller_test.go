@@ -323,6 +323,23 @@ func TestKindThatIsNoLongerServed(t *testing.T) {
 	assert.Equal(t, "PropagationPolicy default/p", w.holder(web))
 }
 
+func TestTouchInTheMiddleOfALookIsNotLost(t *testing.T) {
+	w := newWorld()
+	p := newPP("default", "p", selecting(deployments()))
+	w.Index.Upsert(p)
+	list := w.List
+	w.List = func(ctx context.Context, sel templates.Selection, f func(*templates.Metadata) error) error {
+		w.Touch(types.NamespacedName{Namespace: "default", Name: "p"})
+		return list(ctx, sel, f)
+	}
+	w.run(t, p)
+	w.List = list
+	w.run(t, p)
+	assert.Equal(t, 2, w.lists, "whoever touched it has queued it, too")
+	w.run(t, p)
+	assert.Equal(t, 2, w.lists)
+}
+
 func TestMisclaimed(t *testing.T) {
 	selectsAll := newPP("default", "p", selecting(deployments()))
 	cases := map[string]struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -124,7 +125,14 @@ func startControllers(t *testing.T) (stop func()) {
 		if !stopped {
 			stopped = true
 			cancel()
-			require.NoError(t, <-done)
+			select {
+			case err := <-done:
+				require.NoError(t, err)
+			case <-time.After(15 * time.Second):
+				stacks := make([]byte, 4<<20)
+				os.WriteFile("/tmp/prop/stacks", stacks[:runtime.Stack(stacks, true)], 0o600)
+				require.NoError(t, <-done)
+			}
 		}
 	}
 	t.Cleanup(stop)
@@ -149,6 +157,9 @@ func revision(t *testing.T) int {
 	return rv
 }
 
+// quiet is longer than the API server holds reports back to fold them.
+const quiet = 1500 * time.Millisecond
+
 // settled is the revision once nothing has been written for a while.
 func settled(t *testing.T) int {
 	t.Helper()
@@ -157,7 +168,7 @@ func settled(t *testing.T) int {
 		if now := revision(t); now != last {
 			last, since = now, time.Now()
 		}
-		return time.Since(since) > 500*time.Millisecond
+		return time.Since(since) > quiet
 	}, 30*time.Second, 50*time.Millisecond, "writes go on")
 	return last
 }
