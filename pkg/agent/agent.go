@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -154,9 +155,10 @@ func (a *Agent) capacityChanged() func() {
 	}
 }
 
-// Run works until the context ends, and returns nil then. It fails only when the cluster's name belongs
-// to another member (heartbeat.ErrNameTaken) or is registered for the other mode (heartbeat.ErrMode).
-// Call it once.
+// Run works until the context ends, and returns nil then. It fails only when something has to be set
+// right by a person: the cluster's name belongs to another member (heartbeat.ErrNameTaken) or is
+// registered for the other mode (heartbeat.ErrMode), or the state directory is about another cluster
+// (ErrOtherMember). Call it once.
 func (a *Agent) Run(ctx context.Context) error {
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("cluster", a.opts.ClusterName))
 	logger := klog.FromContext(ctx)
@@ -168,69 +170,89 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var refused error // written before cancel, read after the group is done
-	var group sync.WaitGroup
-	for _, run := range []func(context.Context){
+	var fatal error // written before cancel, read after all have ended
+	together(ctx,
 		a.kinds.Run,
 		func(ctx context.Context) { a.kinds.WatchDefinitions(ctx, a.metadata) },
-		a.engine.Run,
 		a.probe.Run,
 		func(ctx context.Context) { a.capacity.Watch(ctx, a.memberCore) },
 		func(ctx context.Context) {
-			if refused = a.federate(ctx); refused != nil {
+			if fatal = a.serve(ctx); fatal != nil {
 				cancel()
 			}
 		},
-	} {
-		group.Go(func() { run(ctx) })
-	}
-	<-ctx.Done()
-	group.Wait()
+	)
 	for _, client := range a.connected {
 		client.CloseIdleConnections()
 	}
-	return refused
+	return fatal
+}
+
+// together runs functions beside each other until all have ended.
+func together(ctx context.Context, functions ...func(context.Context)) {
+	var group sync.WaitGroup
+	for _, run := range functions {
+		group.Go(func() { run(ctx) })
+	}
+	group.Wait()
+}
+
+// serve touches objects and the federation, once it is certain which cluster answers.
+func (a *Agent) serve(ctx context.Context) error {
+	var id types.UID
+	err := a.persist(ctx, "Cannot tell which cluster this is", func(ctx context.Context) (err error, final bool) {
+		if id, err = a.memberID(ctx); err != nil {
+			return err, false
+		}
+		err = checkMember(a.store, a.opts.StateDir, id)
+		return err, errors.Is(err, ErrOtherMember)
+	})
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var fatal error
+	together(ctx, a.engine.Run, func(ctx context.Context) {
+		if fatal = a.federate(ctx, id); fatal != nil {
+			cancel()
+		}
+	})
+	return fatal
 }
 
 // federate registers the cluster and then runs what talks to the federation. It fails only if the
 // cluster's name is not this member's.
-func (a *Agent) federate(ctx context.Context) error {
-	if err := a.registerOnce(ctx, true); err != nil {
+func (a *Agent) federate(ctx context.Context, id types.UID) error {
+	if err := a.registerAs(ctx, id, true); err != nil || ctx.Err() != nil {
 		return err
 	}
 	heart := &heartbeat.Heart{
 		Leases: a.federation.lease, Cluster: a.opts.ClusterName, Holder: a.opts.Holder,
 		Interval: a.opts.Heartbeat, OnRecovered: a.writer.Reread, Clock: clock.RealClock{},
 	}
-	var group sync.WaitGroup
-	for _, run := range []func(context.Context){
+	together(ctx,
 		heart.Run,
 		a.writer.Run,
 		a.reporter.Run,
 		func(ctx context.Context) { a.intake.follow(ctx, a.federation, a.admission.admit) },
 		a.scanOrphans,
-		a.registerAgain,
-	} {
-		group.Go(func() { run(ctx) })
-	}
-	group.Wait()
+		func(ctx context.Context) { a.registerAgain(ctx, id) },
+	)
 	return nil
 }
 
-// registerOnce tries until the cluster is registered. With strict, a name that is not ours ends it.
-func (a *Agent) registerOnce(ctx context.Context, strict bool) error {
+// persist tries until it works, is final, or the context ends. Only a final error is returned.
+func (a *Agent) persist(ctx context.Context, what string, try func(context.Context) (err error, final bool)) error {
 	backoff := wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Steps: 7, Cap: 10 * time.Second, Jitter: 0.3}
 	for ctx.Err() == nil {
-		err := a.tryRegister(ctx)
-		if err == nil {
-			return nil
-		}
-		if strict && (errors.Is(err, heartbeat.ErrNameTaken) || errors.Is(err, heartbeat.ErrMode)) {
+		err, final := try(ctx)
+		if err == nil || final {
 			return err
 		}
 		after := backoff.Step()
 		if ctx.Err() == nil {
-			klog.FromContext(ctx).Info("Cannot register the cluster, will retry", "err", err, "after", after)
+			klog.FromContext(ctx).Info(what+", will retry", "err", err, "after", after)
 		}
 		select {
 		case <-ctx.Done():
@@ -240,16 +262,25 @@ func (a *Agent) registerOnce(ctx context.Context, strict bool) error {
 	return nil
 }
 
-func (a *Agent) tryRegister(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+// memberID tells this member from every other cluster.
+func (a *Agent) memberID(ctx context.Context) (types.UID, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	id := &corev1.Namespace{}
-	if err := a.memberCore.Get().Resource("namespaces").Name(names.FederationUIDNamespace).Do(bounded).Into(id); err != nil {
-		return fmt.Errorf("the cluster's identity, namespace %s: %w", names.FederationUIDNamespace, err)
+	namespace := &corev1.Namespace{}
+	if err := a.memberCore.Get().Resource("namespaces").Name(names.FederationUIDNamespace).Do(ctx).Into(namespace); err != nil {
+		return "", fmt.Errorf("the cluster's identity, namespace %s: %w", names.FederationUIDNamespace, err)
 	}
-	return heartbeat.Register(ctx, a.federation.cluster, heartbeat.Registration{
-		Name: a.opts.ClusterName, ID: string(id.UID), SyncMode: a.opts.SyncMode,
-		Region: a.opts.Region, Provider: a.opts.Provider, Zones: a.opts.Zones, Labels: a.opts.Labels,
+	return namespace.UID, nil
+}
+
+// registerAs tries until the cluster is registered. With strict, a name that is not ours ends it.
+func (a *Agent) registerAs(ctx context.Context, id types.UID, strict bool) error {
+	return a.persist(ctx, "Cannot register the cluster", func(ctx context.Context) (error, bool) {
+		err := heartbeat.Register(ctx, a.federation.cluster, heartbeat.Registration{
+			Name: a.opts.ClusterName, ID: string(id), SyncMode: a.opts.SyncMode,
+			Region: a.opts.Region, Provider: a.opts.Provider, Zones: a.opts.Zones, Labels: a.opts.Labels,
+		})
+		return err, strict && (errors.Is(err, heartbeat.ErrNameTaken) || errors.Is(err, heartbeat.ErrMode))
 	})
 }
 
@@ -262,14 +293,14 @@ func (a *Agent) askRegistration() {
 
 // registerAgain registers with a federation that took the place of ours, so that its Cluster can say
 // why nothing happens.
-func (a *Agent) registerAgain(ctx context.Context) {
+func (a *Agent) registerAgain(ctx context.Context, id types.UID) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.register:
 		}
-		if err := a.registerOnce(ctx, false); err == nil {
+		if err := a.registerAs(ctx, id, false); err == nil {
 			a.writer.Reread()
 		}
 	}

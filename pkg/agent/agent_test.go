@@ -385,6 +385,24 @@ func TestNameTaken(t *testing.T) {
 	require.ErrorIs(t, a.Run(t.Context()), heartbeat.ErrNameTaken)
 }
 
+func TestStateOfAnotherCluster(t *testing.T) {
+	e := newEnv(t)
+	e.work("hello", nil, deployment("hello", 3))
+	e.start()
+	e.applied("hello")
+	e.halt()
+	other := fakekube.New("member-2")
+	t.Cleanup(other.Close)
+	other.Put(fakekube.Namespaces, "", object{"metadata": object{"name": "default"}})
+	e.opts.Member = other.Config()
+	a, err := New(e.opts)
+	require.NoError(t, err)
+	err = a.Run(t.Context())
+	require.ErrorIs(t, err, ErrOtherMember)
+	require.ErrorContains(t, err, "--state-dir")
+	require.Empty(t, other.List(fakekube.Deployments), "one cluster's workloads do not go into another")
+}
+
 func TestNothingIsDoneTwice(t *testing.T) {
 	e := newEnv(t)
 	e.many(5)

@@ -8,6 +8,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 )
 
 const (
@@ -19,6 +21,25 @@ const (
 
 // ErrOtherFederation means that the federation that answers is not the one this agent belongs to.
 var ErrOtherFederation = errors.New("this agent belongs to another federation")
+
+// ErrOtherMember means that the state directory is about another cluster.
+var ErrOtherMember = errors.New("the state directory belongs to another cluster")
+
+// checkMember makes sure that what is remembered is about the cluster that answers. Without it, a wrong
+// kubeconfig would bring one cluster's workloads into another before the federation could object.
+func checkMember(store *inventory.Store, dir string, found types.UID) error {
+	known, err := store.Member()
+	switch {
+	case err != nil:
+		return err
+	case known == "":
+		return store.SetMember(found)
+	case known != found:
+		return fmt.Errorf("%w: %s is about the cluster with UID %s, the one that answers has %s. Check --kubeconfig, or use another --state-dir",
+			ErrOtherMember, dir, known, found)
+	}
+	return nil
+}
 
 // admission decides whether the federation that answers is the agent's own.
 type admission struct {

@@ -68,6 +68,8 @@ type Engine struct {
 	// pending are keys to be queued when the lock is released.
 	pending []inventory.Key
 	dirty   map[string]bool
+	// running is set once there is a queue.
+	running bool
 
 	wakeWatches chan struct{}
 	wakeSaver   chan struct{}
@@ -103,13 +105,13 @@ func NewEngine(opts Options) *Engine {
 		wakeWatches: make(chan struct{}, 1),
 		wakeSaver:   make(chan struct{}, 1),
 	}
-	e.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[inventory.Key]{Clock: opts.Clock})
 	opts.Kinds.OnChange(e.kindsChanged)
 	return e
 }
 
 // Run works until the context ends. The Engine's Kinds run beside it.
 func (e *Engine) Run(ctx context.Context) {
+	e.begin()
 	var group sync.WaitGroup
 	group.Go(func() { e.runWatches(ctx) })
 	group.Go(func() { e.runSaver(ctx) })
@@ -121,6 +123,23 @@ func (e *Engine) Run(ctx context.Context) {
 	group.Wait()
 }
 
+// begin makes the queue and fills it with all that came before.
+func (e *Engine) begin() {
+	e.mu.Lock()
+	e.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[inventory.Key]{Clock: e.opts.Clock})
+	e.running = true
+	e.mu.Unlock()
+	e.enqueueAll()
+}
+
+func (e *Engine) enqueueAll() {
+	e.change(func() {
+		for key := range e.objects {
+			e.enqueue(key)
+		}
+	})
+}
+
 // Pause stops every change to the member; Resume takes them up again.
 func (e *Engine) Pause() { e.paused.Store(true) }
 
@@ -129,11 +148,7 @@ func (e *Engine) Resume() {
 	if !e.paused.CompareAndSwap(true, false) {
 		return
 	}
-	e.change(func() {
-		for key := range e.objects {
-			e.enqueue(key)
-		}
-	})
+	e.enqueueAll()
 }
 
 func (e *Engine) work(ctx context.Context) {
@@ -247,6 +262,10 @@ func (e *Engine) change(f func()) {
 	f()
 	keys := e.pending
 	e.pending = nil
+	if !e.running {
+		e.mu.Unlock()
+		return // begin queues everything
+	}
 	var applies, removals []inventory.Key
 	for _, key := range keys {
 		if o := e.objects[key]; o != nil && o.desired == nil {

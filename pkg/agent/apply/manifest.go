@@ -102,6 +102,12 @@ func stamp(content map[string]any, work *workv1alpha1.Work) {
 	if _, set := annotations[names.ConflictResolutionAnnotation]; !set && work.Annotations[names.ConflictResolutionAnnotation] != "" {
 		annotations[names.ConflictResolutionAnnotation] = work.Annotations[names.ConflictResolutionAnnotation]
 	}
+	if content["kind"] == "Job" && content["apiVersion"] == "batch/v1" {
+		// A Job that goes by itself when it is done would be taken for a deleted one, and run again.
+		if spec, ok := content["spec"].(map[string]any); ok {
+			delete(spec, "ttlSecondsAfterFinished")
+		}
+	}
 	if content["kind"] == "Secret" && content["apiVersion"] == "v1" {
 		foldStringData(content)
 	}

@@ -47,6 +47,13 @@ func TestReadWork(t *testing.T) {
 				`"labels":{"karmada.io/managed":"true"},"name":"a","namespace":"n"}}`,
 			keys: []string{"Secret n/a"}, complete: true,
 		},
+		"job": {
+			reason: "a Job that went by itself would be created and run again",
+			work:   newWork(`{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a","namespace":"n"},"spec":{"ttlSecondsAfterFinished":1,"suspend":false}}`),
+			want: `{"apiVersion":"batch/v1","kind":"Job","metadata":{"annotations":{"work.karmada.io/name":"w","work.karmada.io/namespace":"es"},` +
+				`"labels":{"karmada.io/managed":"true"},"name":"a","namespace":"n"},"spec":{"suspend":false}}`,
+			keys: []string{"Job.batch n/a"}, complete: true,
+		},
 		"several": {
 			reason: "stored works may have several manifests",
 			work:   newWork(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"n"}}`, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"n"}}`),

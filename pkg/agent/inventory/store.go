@@ -18,6 +18,7 @@ import (
 const (
 	worksDir       = "works"
 	federationFile = "federation.json"
+	memberFile     = "member.json"
 	suffix         = ".json"
 	scratchPrefix  = ".tmp-"
 	maxFileName    = 200
@@ -111,20 +112,31 @@ func (s *Store) Delete(work string) error {
 	return err
 }
 
-type federation struct {
+type identity struct {
 	UID types.UID `json:"uid"`
 }
 
 // Federation is the UID of the federation this inventory belongs to; empty when none was accepted yet.
-func (s *Store) Federation() (types.UID, error) {
+func (s *Store) Federation() (types.UID, error) { return s.readUID(federationFile) }
+
+// SetFederation remembers a federation, durably: this file is what tells a foreign federation from ours.
+func (s *Store) SetFederation(uid types.UID) error { return s.writeUID(federationFile, uid) }
+
+// Member is the UID of the cluster this inventory is about; empty when it is new.
+func (s *Store) Member() (types.UID, error) { return s.readUID(memberFile) }
+
+// SetMember remembers the cluster, durably.
+func (s *Store) SetMember(uid types.UID) error { return s.writeUID(memberFile, uid) }
+
+func (s *Store) readUID(file string) (types.UID, error) {
 	if s.dir == "" {
 		return "", nil
 	}
-	raw, err := os.ReadFile(filepath.Join(s.dir, federationFile))
+	raw, err := os.ReadFile(filepath.Join(s.dir, file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	var known federation
+	var known identity
 	if err == nil {
 		err = json.Unmarshal(raw, &known)
 	}
@@ -132,19 +144,18 @@ func (s *Store) Federation() (types.UID, error) {
 		err = errors.New("holds no UID")
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %w; restore it, or remove it to accept the federation that answers", filepath.Join(s.dir, federationFile), err)
+		return "", fmt.Errorf("%s: %w; restore it, or remove it to accept what answers", filepath.Join(s.dir, file), err)
 	}
 	return known.UID, nil
 }
 
-// SetFederation remembers a federation, durably: this file is what tells a foreign federation from ours.
-func (s *Store) SetFederation(uid types.UID) error {
+func (s *Store) writeUID(file string, uid types.UID) error {
 	if s.dir == "" {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.write(federationFile, federation{UID: uid}, true)
+	return s.write(file, identity{UID: uid}, true)
 }
 
 func (s *Store) write(name string, value any, durable bool) error {

@@ -34,6 +34,8 @@ type Options struct {
 type Reporter struct {
 	opts Options
 	wake chan struct{}
+	// kick ends the wait after a failure.
+	kick chan struct{}
 
 	mu     sync.Mutex
 	works  map[string]*entry
@@ -64,7 +66,7 @@ func New(opts Options) *Reporter {
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
-	return &Reporter{opts: opts, wake: make(chan struct{}, 1), works: map[string]*entry{}, dirty: map[string]bool{}}
+	return &Reporter{opts: opts, wake: make(chan struct{}, 1), kick: make(chan struct{}, 1), works: map[string]*entry{}, dirty: map[string]bool{}}
 }
 
 // Set replaces what is known of a work. It does not block.
@@ -99,7 +101,7 @@ func (r *Reporter) Forget(name string) {
 	delete(r.dirty, name)
 }
 
-// Reset makes everything be sent again.
+// Reset makes everything be sent again, at once: the federation answers again.
 func (r *Reporter) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,6 +110,7 @@ func (r *Reporter) Reset() {
 		e.taken = digest{}
 		r.mark(name)
 	}
+	signal(r.kick)
 }
 
 // Run sends until the context ends. A failed report is tried again with backoff, with what is newest
@@ -128,7 +131,7 @@ func (r *Reporter) Run(ctx context.Context) {
 			}
 			delay = backoff.Step()
 			klog.FromContext(ctx).V(1).Info("Cannot report, will retry", "err", err, "after", delay)
-			r.signal()
+			signal(r.wake)
 		} else {
 			backoff = first
 		}
@@ -138,6 +141,8 @@ func (r *Reporter) Run(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C():
+		case <-r.kick:
+			timer.Stop()
 		}
 	}
 }
@@ -206,12 +211,12 @@ func (r *Reporter) settle(sent map[string]digest, resets int, err error) {
 // mark is called under the lock.
 func (r *Reporter) mark(name string) {
 	r.dirty[name] = true
-	r.signal()
+	signal(r.wake)
 }
 
-func (r *Reporter) signal() {
+func signal(c chan struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -118,6 +118,18 @@ func TestFailedReportIsRetriedWithTheNewest(t *testing.T) {
 	})
 }
 
+func TestResetEndsTheWaitAfterAFailure(t *testing.T) {
+	run(t, Options{MaxBackoff: time.Hour}, func(s *server, r *Reporter) {
+		s.fail = errors.New("down")
+		r.Set(observation("a", "1"))
+		pass(30 * time.Minute)
+		s.fail = nil
+		r.Reset()
+		pass(time.Second)
+		require.Equal(t, map[string]string{"a": "1"}, s.state)
+	})
+}
+
 func TestResetSendsEverythingAgain(t *testing.T) {
 	run(t, Options{}, func(s *server, r *Reporter) {
 		r.Set(observation("a", "1"))
