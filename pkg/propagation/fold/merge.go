@@ -145,11 +145,22 @@ func equalRaw(a, b *runtime.RawExtension) bool {
 	if bytes.Equal(a.Raw, b.Raw) {
 		return true
 	}
-	var left, right any
-	if json.Unmarshal(a.Raw, &left) != nil || json.Unmarshal(b.Raw, &right) != nil {
-		return false
+	left, right := canonical(a.Raw), canonical(b.Raw)
+	return left != nil && bytes.Equal(left, right)
+}
+
+// canonical sorts keys and drops space; numbers stay as they are written. It is
+// nil for what is not one JSON value.
+func canonical(raw []byte) []byte {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) != nil || decoder.More() {
+		return nil
 	}
-	l, errL := json.Marshal(left)
-	r, errR := json.Marshal(right)
-	return errL == nil && errR == nil && bytes.Equal(l, r)
+	out, err := json.Marshal(value)
+	if err != nil {
+		return nil
+	}
+	return out
 }
