@@ -17,6 +17,8 @@
 //   - An object that differs from its manifest in a field of ours is applied again at once; an
 //     object that differs in the same way right after an apply is the member's way to write that
 //     value, is remembered as such (Fingerprint) and left alone.
+//   - Items that a person's tool left in a list of ours are taken back with it (reclaim.go); what
+//     controllers add stays.
 //   - A repair that does not last is repeated ever more slowly, not in a loop.
 //
 // Comparison follows server-side apply: maps are compared by the manifest's keys, lists by index
