@@ -59,7 +59,7 @@ func NewOptions() *Options {
 		EtcdSnapshotCount:     10_000,
 		ServiceClusterIPRange: "10.96.0.0/12",
 		EventTTL:              time.Hour,
-		StatusWindow:          time.Second,
+		StatusWindow:          2 * time.Second,
 		Logs:                  logs.NewOptions(),
 	}
 }

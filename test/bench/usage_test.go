@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// resources are what the control plane and the agents have used.
+type resources struct {
+	writes        int64 // revision of etcd
+	cpu, agentCPU time.Duration
+	memory        int64 // resident bytes
+	agentMemory   int64
+}
+
+func usage(ctx context.Context, t *testing.T, fed client.Client) resources {
+	t.Helper()
+	var r resources
+	// A list that etcd answers itself carries its revision.
+	list := &corev1.NamespaceList{}
+	require.NoError(t, fed.List(ctx, list, client.Limit(1)))
+	revision, err := strconv.ParseInt(list.ResourceVersion, 10, 64)
+	require.NoError(t, err)
+	r.writes = revision
+	r.cpu, r.memory = process(t, "apiserver")
+	for _, m := range members {
+		cpu, memory := process(t, "agent-"+m)
+		r.agentCPU += cpu
+		r.agentMemory += memory
+	}
+	return r
+}
+
+// process reads proc(5): utime and stime are the 14th and 15th field of stat,
+// in ticks of 10 ms, resident pages the second of statm.
+func process(t *testing.T, name string) (cpu time.Duration, memory int64) {
+	t.Helper()
+	pid, err := shared.PID(name)
+	require.NoError(t, err)
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	require.NoError(t, err)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	for _, field := range fields[11:13] {
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		require.NoError(t, err)
+		cpu += time.Duration(ticks) * 10 * time.Millisecond
+	}
+	statm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	require.NoError(t, err)
+	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
+	require.NoError(t, err)
+	return cpu, pages * int64(os.Getpagesize())
+}
