@@ -329,6 +329,7 @@ func TestFailedWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEnv(t, "eu", "ap")
 		defer e.stop()
+		e.slow = 200 * time.Millisecond
 		failures := 6
 		e.fail = func() error {
 			if failures--; failures >= 0 {
@@ -338,8 +339,9 @@ func TestFailedWrites(t *testing.T) {
 		}
 		e.report("eu", "ap")
 		pass(100 * time.Millisecond)
+		e.reportOf("ap", agentv1alpha1.WorkObservation{Message: "newer"}) // in the middle of the first write
+		pass(window)
 		require.Greater(t, e.calls, 1, "tried again, quickly at first")
-		e.reportOf("ap", agentv1alpha1.WorkObservation{Message: "newer"})
 		pass(30 * time.Second)
 		require.Equal(t, 1, len(e.writes))
 		items := e.items()
