@@ -1,0 +1,176 @@
+package authorizer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/flotilla-io/flotilla/api/names"
+)
+
+var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "escalate", "bind", "approve", "sign", "*", ""}
+
+func agent(cluster string) user.Info {
+	return &user.DefaultInfo{Name: "system:cluster:" + cluster, Groups: []string{"system:clusters", "system:authenticated"}}
+}
+
+func decide(t *testing.T, a authorizer.AttributesRecord) bool {
+	t.Helper()
+	decision, _, err := ForClusters().Authorize(t.Context(), a)
+	require.NoError(t, err)
+	require.NotEqual(t, authorizer.DecisionDeny, decision, "others may have an opinion: RBAC may grant an agent more")
+	return decision == authorizer.DecisionAllow
+}
+
+// place is where a request goes: one of the agent's own, one of ap's, and one
+// without a name or namespace.
+type place struct{ namespace, name string }
+
+// The matrix: for each resource, what the agent of eu may do at a place. What is
+// not listed is not allowed: every verb, at every place.
+func TestAgentOfEu(t *testing.T) {
+	const es, lease = "karmada-es-eu", names.ClusterNamespace
+	everywhere := []place{
+		{"", ""}, {"", "eu"}, {"", "ap"}, {"", "x"},
+		{es, ""}, {es, "x"}, {es, "eu"},
+		{"karmada-es-ap", ""}, {"karmada-es-ap", "x"}, {"karmada-es-ap", "eu"},
+		{"karmada-es-", ""}, {"karmada-es-eu2", "x"}, {"eu", "x"}, {"default", "x"}, {"default", "eu"},
+		{lease, ""}, {lease, "eu"}, {lease, "ap"}, {"kube-system", "eu"}, {"", "kube-system"}, {"", "kube-public"},
+	}
+	reads, none := []string{"get", "list", "watch"}, map[place][]string{}
+	inside := func(verbs ...string) map[place][]string {
+		return map[place][]string{{es, ""}: verbs, {es, "x"}: verbs, {es, "eu"}: verbs}
+	}
+	clusters := map[place][]string{
+		{"", "eu"}: {"get", "list", "watch", "create", "update", "patch"},
+		{"", ""}:   {"create"},
+	}
+	for _, ns := range []string{es, "karmada-es-ap", "karmada-es-", "karmada-es-eu2", "eu", "default", lease, "kube-system"} {
+		// Clusters have no namespace, so no request has one; nothing hangs on it.
+		clusters[place{ns, "eu"}], clusters[place{ns, ""}] = clusters[place{"", "eu"}], clusters[place{"", ""}]
+	}
+	leases := map[place][]string{{lease, "eu"}: {"get", "create", "update", "patch"}, {lease, ""}: {"create"}}
+	uid := map[place][]string{{"", "kube-system"}: {"get"}}
+
+	tests := []struct {
+		group, resource string
+		allowed         map[place][]string
+	}{
+		{"work.karmada.io", "works", inside(reads...)},
+		{"work.karmada.io", "works/status", inside("get", "update", "patch")},
+		{"work.karmada.io", "works/scale", none},
+		{"work.karmada.io", "resourcebindings", none},
+		{"work.karmada.io", "resourcebindings/status", none},
+		{"work.karmada.io", "resourcebindings/schedule", none},
+		{"work.karmada.io", "clusterresourcebindings", none},
+		{"agent.flotilla.io", "statusreports", inside("create")},
+		{"agent.flotilla.io", "statusreports/status", none},
+		{"", "secrets", inside(reads...)},
+		{"", "secrets/status", none},
+		{"", "configmaps", none},
+		{"", "serviceaccounts", none},
+		{"", "serviceaccounts/token", none},
+		{"", "pods", none},
+		{"", "namespaces", uid},
+		{"", "namespaces/finalize", none},
+		{"", "works", none},
+		{"extensions", "secrets", none},
+		{"cluster.karmada.io", "clusters", clusters},
+		{"cluster.karmada.io", "clusters/status", clusters},
+		{"cluster.karmada.io", "clusters/proxy", none},
+		{"coordination.k8s.io", "leases", leases},
+		{"coordination.k8s.io", "leases/status", none},
+		{"policy.karmada.io", "propagationpolicies", none},
+		{"apps", "deployments", none},
+		{"rbac.authorization.k8s.io", "clusterroles", none},
+		{"certificates.k8s.io", "certificatesigningrequests", none},
+		{"apiextensions.k8s.io", "customresourcedefinitions", none},
+		{"*", "*", none},
+	}
+	for _, tt := range tests {
+		resource, subresource, _ := strings.Cut(tt.resource, "/")
+		for _, at := range everywhere {
+			if tt.group == "" && resource == "namespaces" && at.namespace != "" {
+				continue // the namespace of a request for a namespace is its name
+			}
+			allowed := tt.allowed[at]
+			if tt.group == "cluster.karmada.io" && at.namespace != "" && at.name != "eu" && at.name != "" {
+				allowed = nil
+			}
+			for _, verb := range verbs {
+				got := decide(t, authorizer.AttributesRecord{
+					User: agent("eu"), Verb: verb, APIGroup: tt.group, APIVersion: "v1", Resource: resource, Subresource: subresource,
+					Namespace: at.namespace, Name: at.name, ResourceRequest: true,
+				})
+				assert.Equal(t, slices.Contains(allowed, verb), got, "%s %s/%s in %q name %q", verb, tt.group, tt.resource, at.namespace, at.name)
+			}
+		}
+	}
+}
+
+// Whatever one agent may do to an object by name, another may not.
+func TestNoAgentTouchesAnother(t *testing.T) {
+	for _, resource := range []string{"work.karmada.io/works", "work.karmada.io/works/status", "agent.flotilla.io/statusreports", "/secrets",
+		"cluster.karmada.io/clusters", "cluster.karmada.io/clusters/status", "coordination.k8s.io/leases"} {
+		parts := strings.SplitN(resource, "/", 3)
+		parts = append(parts, "")
+		for _, verb := range verbs {
+			for _, pair := range [][2]string{{"eu", "ap"}, {"ap", "eu"}, {"eu", "eu-2"}, {"eu-2", "eu"}, {"eu", "e"}} {
+				r := authorizer.AttributesRecord{
+					User: agent(pair[0]), Verb: verb, APIGroup: parts[0], Resource: parts[1], Subresource: parts[2], ResourceRequest: true,
+					Namespace: "karmada-es-" + pair[1], Name: pair[1],
+				}
+				if strings.HasPrefix(resource, "coordination") {
+					r.Namespace = names.ClusterNamespace
+				}
+				assert.False(t, decide(t, r), "%s %s of %s by the agent of %s", verb, resource, pair[1], pair[0])
+			}
+		}
+	}
+}
+
+func TestWhoIsAnAgent(t *testing.T) {
+	group := []string{"system:clusters"}
+	tests := map[string]struct {
+		reason string
+		user   user.Info
+		want   bool
+	}{
+		"agent":            {"name and group", agent("eu"), true},
+		"no group":         {"a name alone proves nothing: signers check the group", &user.DefaultInfo{Name: "system:cluster:eu"}, false},
+		"another group":    {"as above", &user.DefaultInfo{Name: "system:cluster:eu", Groups: []string{"system:authenticated"}}, false},
+		"no cluster":       {"an empty name would own the namespace of the prefix", &user.DefaultInfo{Name: "system:cluster:", Groups: group}, false},
+		"another prefix":   {"group members that are no agents", &user.DefaultInfo{Name: "eu", Groups: group}, false},
+		"nobody":           {"an anonymous request", &user.DefaultInfo{Name: "system:anonymous", Groups: []string{"system:unauthenticated"}}, false},
+		"no user":          {"a request before authentication", nil, false},
+		"name in capitals": {"names are compared as they are", &user.DefaultInfo{Name: "SYSTEM:CLUSTER:EU", Groups: group}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := authorizer.AttributesRecord{Verb: "get", APIGroup: "work.karmada.io", Resource: "works", Namespace: "karmada-es-eu", Name: "x", ResourceRequest: true}
+			if tt.user != nil {
+				r.User = tt.user
+			}
+			assert.Equal(t, tt.want, decide(t, r), tt.reason)
+			r.Namespace = "karmada-es-"
+			assert.False(t, decide(t, r))
+		})
+	}
+}
+
+func TestPathsAreNotForAgents(t *testing.T) {
+	for _, path := range []string{"/", "/metrics", "/healthz", "/api", "/apis/work.karmada.io/v1alpha1/namespaces/karmada-es-eu/works"} {
+		for _, verb := range verbs {
+			assert.False(t, decide(t, authorizer.AttributesRecord{User: agent("eu"), Verb: verb, Path: path}), "%s %s", verb, path)
+			assert.False(t, decide(t, authorizer.AttributesRecord{
+				User: agent("eu"), Verb: verb, Path: path, APIGroup: "work.karmada.io", Resource: "works", Namespace: "karmada-es-eu",
+			}), fmt.Sprintf("%s %s that only looks like a resource", verb, path))
+		}
+	}
+}
