@@ -64,6 +64,7 @@ func newFederation(opts *Options) *federation {
 		Binding:      f.bindings.get,
 		UpdateStatus: f.updateBindingStatus,
 		StoredWork:   f.updateStoredWork,
+		Namespace:    f.projection.ReportNamespace,
 		Window:       opts.StatusWindow,
 		Workers:      statusWriters,
 	})

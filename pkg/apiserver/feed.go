@@ -44,8 +44,9 @@ type feed struct {
 	policies   *policyregistry.Storages
 	works      *workregistry.Storages
 
-	dynamic dynamic.Interface
-	mapper  *restmapper.DeferredDiscoveryRESTMapper
+	departures *departures
+	dynamic    dynamic.Interface
+	mapper     *restmapper.DeferredDiscoveryRESTMapper
 
 	mu    sync.Mutex
 	kinds map[schema.GroupKind]chan struct{} // closed when listed
@@ -62,6 +63,7 @@ func (f *feed) start(ctx context.Context, cfg *restclient.Config) error {
 	}
 	f.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client))
 	f.kinds = map[schema.GroupKind]chan struct{}{}
+	f.departures = newDepartures(f.clusters.Get, f.federation.projection.RemoveCluster)
 
 	policiesReady := f.followPolicies(ctx)
 	go func() {
@@ -136,7 +138,7 @@ func (f *feed) announce(ctx context.Context, ready []<-chan struct{}) {
 }
 
 func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
-	if c.DeletionTimestamp != nil {
+	if !f.departures.stays(c) {
 		f.federation.policies.clusters.Delete(c.Name)
 		f.federation.projection.RemoveCluster(c.Name)
 		return
@@ -146,6 +148,9 @@ func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
 }
 
 func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {
+	if before, ok := f.federation.bindings.get(projection.KeyOf(b)); ok {
+		f.departures.check(ctx, before, b)
+	}
 	f.federation.bindings.set(b)
 	f.followKind(ctx, b)
 	f.federation.projection.SetBinding(b)

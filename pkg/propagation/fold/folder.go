@@ -38,6 +38,8 @@ type Options struct {
 	// StoredWork reports the status of a Work that is not computed; false when
 	// there is none.
 	StoredWork func(ctx context.Context, cluster string, o agentv1alpha1.WorkObservation) (bool, error)
+	// Namespace takes the report of a namespace, which has no binding.
+	Namespace func(work string, item workv1alpha2.AggregatedStatusItem)
 	// Window is how long a binding must be without news before it is written,
 	// unless it has settled. It is written after maxWindows of them in any case.
 	Window time.Duration
@@ -100,15 +102,19 @@ func (f *Folder) Report(ctx context.Context, cluster string, observations []agen
 		case origin.UID != o.UID:
 			reject(o, agentv1alpha1.RejectedStale)
 		case origin.Binding == (projection.Key{}):
-			// A namespace has no binding to report to.
+			f.opts.Namespace(o.Name, itemOf(cluster, o))
 		default:
-			f.add(origin.Binding, workv1alpha2.AggregatedStatusItem{
-				ClusterName: cluster, Status: o.Status, Applied: o.Applied, AppliedMessage: Message(o),
-				Health: workv1alpha2.ResourceHealth(o.Health),
-			})
+			f.add(origin.Binding, itemOf(cluster, o))
 		}
 	}
 	return rejected, errors.Join(errs...)
+}
+
+func itemOf(cluster string, o agentv1alpha1.WorkObservation) workv1alpha2.AggregatedStatusItem {
+	return workv1alpha2.AggregatedStatusItem{
+		ClusterName: cluster, Status: o.Status, Applied: o.Applied, AppliedMessage: Message(o),
+		Health: workv1alpha2.ResourceHealth(o.Health),
+	}
 }
 
 // readable says whether an observation can be stored. One that cannot would keep

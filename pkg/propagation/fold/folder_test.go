@@ -49,6 +49,8 @@ type env struct {
 	calls   int
 	fail    func() error
 	slow    time.Duration
+	// namespaces are the Works of namespaces that were reported.
+	namespaces []string
 }
 
 func newEnv(t interface{ Context() context.Context }, clusters ...string) *env {
@@ -72,6 +74,7 @@ func newEnv(t interface{ Context() context.Context }, clusters ...string) *env {
 			defer e.mu.Unlock()
 			return e.cached, k == key && e.cached != nil
 		},
+		Namespace:    func(work string, _ workv1alpha2.AggregatedStatusItem) { e.namespaces = append(e.namespaces, work) },
 		UpdateStatus: e.update,
 		StoredWork: func(_ context.Context, _ string, o agentv1alpha1.WorkObservation) (bool, error) {
 			switch o.Name {

@@ -3,6 +3,7 @@ package projection
 import (
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
 
 // order is one of the two sequences entries are kept in.
@@ -28,6 +29,9 @@ type entry struct {
 	changed [orders]version
 	// hash and status sum up what is to be applied and what was reported.
 	hash, status uint64
+	// report is what the cluster said of a namespace, which has no binding to
+	// keep it in. It lasts as long as the process: agents say it again.
+	report *workv1alpha2.AggregatedStatusItem
 
 	deleted bool
 	last    *workv1alpha1.Work // of a deleted entry: what watchers are told

@@ -55,7 +55,7 @@ func New(interpreter Interpreter, epoch time.Time) *Projection {
 		spaces:      map[string]*source{},
 		byTmpl:      map[TemplateKey]map[*source]struct{}{},
 		templates:   map[TemplateKey]*template{},
-		ready:       map[schema.GroupKind]string{},
+		ready:       map[schema.GroupKind]string{namespaceKind: "namespaces"},
 		views:       map[string]*view{},
 		stored:      map[Key]*workv1alpha1.Work{},
 		anyView:     make(chan struct{}),
@@ -266,8 +266,10 @@ func (p *Projection) place(src *source) {
 			changes ^= v.traits
 		}
 		hash := pairHash(src, tmpl, s, changes)
-		status := statusHash(items[cluster])
-		e := src.placed[cluster]
+		e, status := src.placed[cluster], statusHash(items[cluster])
+		if src.binding == nil && e != nil {
+			status = e.status // comes by ReportNamespace
+		}
 		switch {
 		case e == nil && v.entries[src.workName] != nil:
 			// Two templates whose Works have one name: the first keeps it.

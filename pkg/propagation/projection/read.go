@@ -12,6 +12,7 @@ import (
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
 
 // Origin says where a computed Work comes from.
@@ -47,6 +48,22 @@ func (p *Projection) Get(cluster, name string) (*workv1alpha1.Work, bool) {
 	shot := p.snapshot(v, v.entries[name], byLatest)
 	p.mu.RUnlock()
 	return p.render(shot), true
+}
+
+// ReportNamespace notes what a cluster says of the Work of a namespace.
+func (p *Projection) ReportNamespace(work string, item workv1alpha2.AggregatedStatusItem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.views[item.ClusterName]
+	if v == nil || v.entries[work] == nil || v.entries[work].src == nil || v.entries[work].src.binding != nil {
+		return
+	}
+	e := v.entries[work]
+	if status := statusHash(&item); e.report == nil || e.status != status {
+		e.report, e.status = &item, status
+		v.change(e, p.next(), false)
+		p.notifyAny()
+	}
 }
 
 // StoredVersion translates the projected resource version of a stored Work into
@@ -139,7 +156,7 @@ func (p *Projection) snapshot(v *view, e *entry, o order) shot {
 		s.deleted = e.last
 	case e.src != nil:
 		s.inputs = p.inputs(e.src, v.cluster.Name, p.wantedIn(e.src, v.cluster.Name))
-		s.inputs.version = s.version
+		s.inputs.version, s.inputs.report = s.version, e.report
 	}
 	return s
 }

@@ -45,6 +45,7 @@ type inputs struct {
 	share     share
 	overrides overrides
 	version   string
+	report    *workv1alpha2.AggregatedStatusItem
 }
 
 // render computes a Work. It never fails: what cannot be rendered becomes a
@@ -156,7 +157,11 @@ func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 
 // reportedStatus fills the status a cluster reported, as folded in the binding.
 func reportedStatus(work *workv1alpha1.Work, in inputs) {
-	item := aggregatedItem(in.binding, in.cluster)
+	item := in.report
+	ref := workv1alpha2.ObjectReference{APIVersion: "v1", Kind: in.key.Kind, Name: in.key.Name}
+	if in.binding != nil {
+		item, ref = aggregatedItem(in.binding, in.cluster), in.binding.GetSpec().Resource
+	}
 	if item == nil {
 		return
 	}
@@ -168,7 +173,6 @@ func reportedStatus(work *workv1alpha1.Work, in inputs) {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, workv1alpha1.AppliedFailedReason, item.AppliedMessage
 	}
 	work.Status.Conditions = append(work.Status.Conditions, condition)
-	ref := in.binding.GetSpec().Resource
 	version := ref.APIVersion[strings.Index(ref.APIVersion, "/")+1:]
 	work.Status.ManifestStatuses = []workv1alpha1.ManifestStatus{{
 		Identifier: workv1alpha1.ResourceIdentifier{

@@ -193,6 +193,11 @@ func TestNamespacesGoEverywhere(t *testing.T) {
 	require.Equal(t, "shop", manifestOf(t, w).GetName())
 	require.Equal(t, "a", manifestOf(t, w).GetLabels()["team"])
 
+	p.ReportNamespace(w.Name, workv1alpha2.AggregatedStatusItem{ClusterName: "eu", AppliedMessage: "it is terminating"})
+	c := meta.FindStatusCondition(onlyWork(t, p, "eu").Status.Conditions, workv1alpha1.WorkApplied)
+	require.Equal(t, "it is terminating", c.Message)
+	require.Equal(t, "namespaces", onlyWork(t, p, "eu").Status.ManifestStatuses[0].Identifier.Resource)
+
 	p.SetCluster(cluster("ap"))
 	require.Equal(t, "shop", manifestOf(t, onlyWork(t, p, "ap")).GetName(), "also in a cluster that joins later")
 
