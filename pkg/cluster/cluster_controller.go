@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -77,7 +78,10 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	}
 
 	r := newReconciler(mgr, host, opts)
-	c, err := controller.New("cluster", mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: opts.Workers})
+	c, err := controller.New("cluster", mgr, controller.Options{
+		Reconciler: r, MaxConcurrentReconciles: opts.Workers,
+		UsePriorityQueue: ptr.To(false), // can hang at the end: controller-runtime issue 3538
+	})
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -95,6 +96,7 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	}
 	ctl, err := controller.NewTyped("binding", mgr, controller.TypedOptions[templates.Key]{
 		Reconciler: r, MaxConcurrentReconciles: workers,
+		UsePriorityQueue: ptr.To(false), // can hang at the end: controller-runtime issue 3538
 	})
 	if err != nil {
 		return err

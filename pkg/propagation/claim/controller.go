@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -66,7 +67,10 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	if workers == 0 {
 		workers = 2
 	}
-	c, err := controller.New("claim", mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: workers})
+	c, err := controller.New("claim", mgr, controller.Options{
+		Reconciler: r, MaxConcurrentReconciles: workers,
+		UsePriorityQueue: ptr.To(false), // can hang at the end: controller-runtime issue 3538
+	})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -69,7 +70,10 @@ func SetupTemplateWithManager(mgr ctrl.Manager, opts TemplateOptions) error {
 	if workers == 0 {
 		workers = 8
 	}
-	c, err := controller.New("template-status", mgr, controller.Options{Reconciler: r, MaxConcurrentReconciles: workers})
+	c, err := controller.New("template-status", mgr, controller.Options{
+		Reconciler: r, MaxConcurrentReconciles: workers,
+		UsePriorityQueue: ptr.To(false), // can hang at the end: controller-runtime issue 3538
+	})
 	if err != nil {
 		return err
 	}

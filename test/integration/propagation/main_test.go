@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -125,14 +124,7 @@ func startControllers(t *testing.T) (stop func()) {
 		if !stopped {
 			stopped = true
 			cancel()
-			select {
-			case err := <-done:
-				require.NoError(t, err)
-			case <-time.After(15 * time.Second):
-				stacks := make([]byte, 4<<20)
-				os.WriteFile("/tmp/prop/stacks", stacks[:runtime.Stack(stacks, true)], 0o600)
-				require.NoError(t, <-done)
-			}
+			require.NoError(t, <-done)
 		}
 	}
 	t.Cleanup(stop)
