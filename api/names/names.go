@@ -40,11 +40,14 @@ func ExecutionNamespace(cluster string) string {
 	return ExecutionNamespacePrefix + cluster
 }
 
-// ClusterOf is the reverse of ExecutionNamespace; false when the namespace is
-// not an execution namespace.
+// ClusterOf is the reverse of ExecutionNamespace; empty and false when the
+// namespace is not an execution namespace, also when a cluster has its name.
 func ClusterOf(executionNamespace string) (string, bool) {
 	cluster, ok := strings.CutPrefix(executionNamespace, ExecutionNamespacePrefix)
-	return cluster, ok && cluster != ""
+	if !ok || cluster == "" {
+		return "", false
+	}
+	return cluster, true
 }
 
 // IsReservedNamespace says whether a namespace belongs to Kubernetes or to the

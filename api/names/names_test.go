@@ -84,7 +84,7 @@ func TestExecutionNamespace(t *testing.T) {
 		}
 	})
 	for _, ns := range []string{"", "default", "karmada-es-", "karmada-cluster"} {
-		if cluster, ok := ClusterOf(ns); ok {
+		if cluster, ok := ClusterOf(ns); ok || cluster != "" {
 			t.Errorf("ClusterOf(%q) = %q, but it is no execution namespace", ns, cluster)
 		}
 	}
