@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -22,7 +25,7 @@ import (
 
 // host runs the controllers and the scheduler over the in-memory connection
 // until ctx ends. They share one manager, so one cache.
-func host(ctx context.Context, server *apiserver.Server, shared bool) error {
+func host(ctx context.Context, server *apiserver.Server, opts *apiserver.Options) error {
 	log.SetLogger(klog.FromContext(ctx))
 	cfg := server.Client("controllers")
 	if err := waitReady(ctx, server); err != nil {
@@ -33,15 +36,18 @@ func host(ctx context.Context, server *apiserver.Server, shared bool) error {
 		Metrics: metricsserver.Options{BindAddress: "0"}, // the API server's /metrics has them
 		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		// Several all-in-one processes over one etcd elect who acts.
-		LeaderElection:                shared,
+		LeaderElection:                len(opts.EtcdServers) > 0,
 		LeaderElectionID:              "flotilla-controllers",
 		LeaderElectionNamespace:       "kube-system",
 		LeaderElectionReleaseOnCancel: true,
+		// The queue by priority of this version can hang when it is shut down.
+		Controller: config.Controller{UsePriorityQueue: ptr.To(false)},
 	})
 	if err != nil {
 		return fmt.Errorf("manager: %w", err)
 	}
-	if err := controlplane.SetupWithManager(mgr, controlplane.Options{}); err != nil {
+	err = controlplane.SetupWithManager(mgr, controlplane.Options{AgentStateDir: filepath.Join(opts.DataDir, "agents")})
+	if err != nil {
 		return err
 	}
 	writer, err := events.NewForConfig(cfg, events.Options{})

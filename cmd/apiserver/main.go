@@ -70,7 +70,7 @@ func run(ctx context.Context, opts *apiserver.Options, allInOne bool) error {
 	if allInOne {
 		go func() {
 			defer close(hosted)
-			if err := host(ctx, server, len(opts.EtcdServers) > 0); err != nil && ctx.Err() == nil {
+			if err := host(ctx, server, opts); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Controllers ended")
 				cancel(fmt.Errorf("controllers: %w", err))
 			}
