@@ -92,8 +92,9 @@ verify: ## Fail if generated files are not up to date.
 	hack/generate.sh --verify
 
 .PHONY: bench
-bench: ## Benchmarks of the pure parts; BENCH=regexp chooses.
-	hack/each-test.sh '^func Benchmark' $(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem
+bench: build ## Benchmarks: the pure parts (BENCH=regexp, BENCHTIME), and a rollout on a playground.
+	hack/each-test.sh '^func Benchmark' $(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime=$(or $(BENCHTIME),200ms) -benchmem
+	$(GO) test -v -count=1 ./test/bench
 
 # Go fuzzes one target at a time.
 FUZZTIME ?= 30s
