@@ -59,7 +59,7 @@ build: ## Build all binaries, and kubectl, into bin/.
 	@$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' $(ALL_BINARIES)
 
 .PHONY: test
-test: build verify lint test-unit test-e2e ## Everything that has to hold before a merge.
+test: build verify verify-docs lint test-unit test-e2e ## Everything that has to hold before a merge.
 
 # Shows what failed, what took long and the numbers; TEST_TOTALS=file appends them.
 TOTALS := $(GO) run ./hack/testtotals $(if $(TEST_TOTALS),-totals $(TEST_TOTALS))
@@ -90,6 +90,10 @@ generate: ## Regenerate what is derived from the types in api/.
 .PHONY: verify
 verify: ## Fail if generated files are not up to date.
 	hack/generate.sh --verify
+
+.PHONY: verify-docs
+verify-docs: build ## Fail if docs/ lacks a flag, or links to what is not there.
+	hack/verify-docs.sh
 
 .PHONY: bench
 bench: build ## Benchmarks: the pure parts (BENCH=regexp, BENCHTIME), and a rollout on a playground.
