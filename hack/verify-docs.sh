@@ -20,5 +20,5 @@ while IFS=: read -r file link; do
 		echo "${file}: links to ${link}, which is not there" >&2
 		status=1
 	fi
-done < <(git ls-files '*.md' | xargs -r grep -oHE '\]\([^)]+\)' | sed -E 's/\]\(([^)]*)\)/\1/' | grep -vE ':(https?|mailto):')
+done < <(find . -name '*.md' -not -path './.*' | sed 's,^./,,' | xargs -r grep -oHE '\]\([^)]+\)' | sed -E 's/\]\(([^)]*)\)/\1/' | grep -vE ':(https?|mailto):')
 exit "${status}"
