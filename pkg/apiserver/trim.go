@@ -11,7 +11,7 @@ import (
 const (
 	// gcPercent trades processor time for memory: the heap of an API server is
 	// mostly caches, which a collection walks and does not free.
-	gcPercent = 60
+	gcPercent = 80
 	// trimPeriod is how often the heap is looked at.
 	trimPeriod = 10 * time.Second
 	// idleBytes is what a server that has nothing to do allocates in a period.

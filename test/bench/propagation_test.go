@@ -71,6 +71,7 @@ func TestPropagation(t *testing.T) {
 	report(t, "  etcd writes per template, events and heartbeats included: %.1f", writes)
 	report(t, "  control plane: %.3f CPU-seconds per template, %d MiB", (after.cpu-before.cpu).Seconds()/templates, after.memory>>20)
 	report(t, "  agents: %.3f CPU-seconds per template, %d MiB together", (after.agentCPU-before.agentCPU).Seconds()/templates, after.agentMemory>>20)
+	report(t, "  members, simulated nodes included: %.3f CPU-seconds per template", (after.memberCPU-before.memberCPU).Seconds()/templates)
 	require.LessOrEqual(t, writes, maxWrites)
 	require.GreaterOrEqual(t, writes, minWrites, "fewer writes than there are objects: the count is wrong")
 

@@ -20,6 +20,7 @@ type resources struct {
 	cpu, agentCPU time.Duration
 	memory        int64 // resident bytes
 	agentMemory   int64
+	memberCPU     time.Duration
 }
 
 func usage(ctx context.Context, t *testing.T, fed client.Client) resources {
@@ -36,6 +37,8 @@ func usage(ctx context.Context, t *testing.T, fed client.Client) resources {
 		cpu, memory := process(t, "agent-"+m)
 		r.agentCPU += cpu
 		r.agentMemory += memory
+		cpu, _ = process(t, "member-"+m)
+		r.memberCPU += cpu
 	}
 	return r
 }
