@@ -28,6 +28,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName():         schema_flotilla_api_cluster_v1alpha1_AllocatableModeling(ref),
 		clusterv1alpha1.Cluster{}.OpenAPIModelName():                     schema_flotilla_api_cluster_v1alpha1_Cluster(ref),
 		clusterv1alpha1.ClusterList{}.OpenAPIModelName():                 schema_flotilla_api_cluster_v1alpha1_ClusterList(ref),
+		clusterv1alpha1.ClusterProxyOptions{}.OpenAPIModelName():         schema_flotilla_api_cluster_v1alpha1_ClusterProxyOptions(ref),
 		clusterv1alpha1.ClusterSpec{}.OpenAPIModelName():                 schema_flotilla_api_cluster_v1alpha1_ClusterSpec(ref),
 		clusterv1alpha1.ClusterStatus{}.OpenAPIModelName():               schema_flotilla_api_cluster_v1alpha1_ClusterStatus(ref),
 		clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName():        schema_flotilla_api_cluster_v1alpha1_LocalSecretReference(ref),
@@ -595,6 +596,40 @@ func schema_flotilla_api_cluster_v1alpha1_ClusterList(ref common.ReferenceCallba
 		},
 		Dependencies: []string{
 			clusterv1alpha1.Cluster{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_flotilla_api_cluster_v1alpha1_ClusterProxyOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterProxyOptions are the parameters of a request to the subresource proxy of a Cluster. They are never stored.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Path is the path of the request in the member, such as /api/v1/nodes: what follows clusters/<name>/proxy in the path of the request.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	restclient "k8s.io/client-go/rest"
 
 	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
@@ -85,7 +87,13 @@ func (f *federation) readiness() healthz.HealthChecker {
 // install adds the federation's groups to the server, and the hook that fills
 // the projection.
 func (f *federation) install(server *genericapiserver.GenericAPIServer, getter generic.RESTOptionsGetter, client *restclient.Config) error {
-	clusters, clusterStore, err := clusterregistry.Group(getter)
+	secrets, err := corev1client.NewForConfig(client)
+	if err != nil {
+		return fmt.Errorf("secrets of clusters: %w", err)
+	}
+	clusters, clusterStore, err := clusterregistry.Group(getter, func(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+		return secrets.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	})
 	if err != nil {
 		return fmt.Errorf("group cluster.karmada.io: %w", err)
 	}

@@ -29,7 +29,7 @@ func Resource(resource string) schema.GroupResource {
 }
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &Cluster{}, &ClusterList{})
+	scheme.AddKnownTypes(GroupVersion, &Cluster{}, &ClusterList{}, &ClusterProxyOptions{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -30,7 +30,7 @@ func init() {
 	internal := func(group string, types ...runtime.Object) {
 		Scheme.AddKnownTypes(schema.GroupVersion{Group: group, Version: runtime.APIVersionInternal}, types...)
 	}
-	internal(clusterv1alpha1.GroupName, &clusterv1alpha1.Cluster{}, &clusterv1alpha1.ClusterList{})
+	internal(clusterv1alpha1.GroupName, &clusterv1alpha1.Cluster{}, &clusterv1alpha1.ClusterList{}, &clusterv1alpha1.ClusterProxyOptions{})
 	internal(policyv1alpha1.GroupName,
 		&policyv1alpha1.PropagationPolicy{}, &policyv1alpha1.PropagationPolicyList{},
 		&policyv1alpha1.ClusterPropagationPolicy{}, &policyv1alpha1.ClusterPropagationPolicyList{},
@@ -50,6 +50,8 @@ func init() {
 	utilruntime.Must(Scheme.SetVersionPriority(policyv1alpha1.GroupVersion))
 	utilruntime.Must(Scheme.SetVersionPriority(workv1alpha2.GroupVersion, workv1alpha1.GroupVersion))
 	utilruntime.Must(Scheme.SetVersionPriority(agentv1alpha1.GroupVersion))
+
+	utilruntime.Must(addParameters(Scheme))
 
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(Scheme, v1)

@@ -1,4 +1,3 @@
-// Package cluster serves the group cluster.karmada.io.
 package cluster
 
 import (
@@ -16,8 +15,9 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 )
 
-// Group builds the group's storage, and returns the store of clusters, too.
-func Group(getter generic.RESTOptionsGetter) (*genericapiserver.APIGroupInfo, *registry.Storage, error) {
+// Group builds the group's storage, and returns the store of clusters, too. The
+// proxy reads the Secrets that a Cluster names with secret.
+func Group(getter generic.RESTOptionsGetter, secret SecretGetter) (*genericapiserver.APIGroupInfo, *registry.Storage, error) {
 	storage, err := registry.NewStorage(clusters(), getter)
 	if err != nil {
 		return nil, nil, err
@@ -26,6 +26,7 @@ func Group(getter generic.RESTOptionsGetter) (*genericapiserver.APIGroupInfo, *r
 		clusterv1alpha1.GroupVersion.Version: {
 			"clusters":        storage.Store,
 			"clusters/status": storage.Status,
+			"clusters/proxy":  newProxy(fromStore(storage.Store), secret),
 		},
 	}), storage, nil
 }

@@ -15,11 +15,12 @@ import (
 )
 
 func TestServedResources(t *testing.T) {
-	info, storage, err := Group(registrytest.NoStorage{})
+	info, storage, err := Group(registrytest.NoStorage{}, nil)
 	require.NoError(t, err)
 	served := info.VersionedResourcesStorageMap["v1alpha1"]
-	assert.Len(t, served, 2)
+	assert.Len(t, served, 3)
 	assert.Contains(t, served, "clusters/status")
+	assert.Contains(t, served, "clusters/proxy")
 	got, err := registrytest.Discover(served["clusters"], &clusterv1alpha1.Cluster{})
 	require.NoError(t, err)
 	assert.Equal(t, registrytest.Discovered{Columns: "NAME VERSION MODE READY AGE (ZONE) (REGION) (PROVIDER) (API-ENDPOINT)"}, got)
@@ -38,7 +39,7 @@ func TestServedResources(t *testing.T) {
 }
 
 func TestUpdates(t *testing.T) {
-	_, storage, err := Group(registrytest.NoStorage{})
+	_, storage, err := Group(registrytest.NoStorage{}, nil)
 	require.NoError(t, err)
 	ctx := genericapirequest.WithNamespace(genericapirequest.NewContext(), "")
 	old := &clusterv1alpha1.Cluster{
