@@ -24,8 +24,8 @@ func (g gate) Get(cluster, name string) (*workv1alpha1.Work, bool) {
 	return g.f.projection.Get(cluster, name)
 }
 
-func (g gate) StoredVersion(cluster, name, version string) (string, error) {
-	return g.f.projection.StoredVersion(cluster, name, version)
+func (g gate) StoredVersion(cluster, name, version string, o projection.WatchOptions) (string, error) {
+	return g.f.projection.StoredVersion(cluster, name, version, o)
 }
 
 func (g gate) List(cluster string, o projection.WatchOptions) (*workv1alpha1.WorkList, error) {

@@ -66,10 +66,10 @@ func (p *Projection) ReportNamespace(work string, item workv1alpha2.AggregatedSt
 	}
 }
 
-// StoredVersion translates the projected resource version of a stored Work into
-// the one of its storage. It fails with a conflict when the Work has changed
-// since.
-func (p *Projection) StoredVersion(cluster, name, resourceVersion string) (string, error) {
+// StoredVersion translates the projected resource version of a stored Work, as a
+// client with the options o has read it, into the one of its storage. It fails
+// with a conflict when the Work has changed since in what such a client sees.
+func (p *Projection) StoredVersion(cluster, name, resourceVersion string, o WatchOptions) (string, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	conflict := func(why string) error {
@@ -80,10 +80,8 @@ func (p *Projection) StoredVersion(cluster, name, resourceVersion string) (strin
 		return "", conflict("the Work is not there any more")
 	}
 	e := v.entries[name]
-	for o := range orders {
-		if resourceVersion == formatVersion(p.epoch, e.changed[o]) {
-			return e.work.ResourceVersion, nil
-		}
+	if resourceVersion == formatVersion(p.epoch, e.changed[o.order()]) {
+		return e.work.ResourceVersion, nil
 	}
 	return "", conflict("the Work has been modified")
 }

@@ -181,13 +181,13 @@ func TestStoredWorksAreInTheUnion(t *testing.T) {
 	require.Equal(t, "mine", l.Items[1].Name)
 	require.True(t, IsProjected(l.Items[1].ResourceVersion))
 
-	version, err := p.StoredVersion("eu", "mine", l.Items[1].ResourceVersion)
+	version, err := p.StoredVersion("eu", "mine", l.Items[1].ResourceVersion, WatchOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "7", version)
 	changed := stored.DeepCopy()
 	changed.ResourceVersion, changed.Generation = "9", 2
 	p.SetStored(changed)
-	_, err = p.StoredVersion("eu", "mine", l.Items[1].ResourceVersion)
+	_, err = p.StoredVersion("eu", "mine", l.Items[1].ResourceVersion, WatchOptions{})
 	require.True(t, apierrors.IsConflict(err), "%v", err)
 
 	w := startWatch(t, p, "eu", WatchOptions{ResourceVersion: l.ResourceVersion})
@@ -206,4 +206,25 @@ func TestWatchOfAllClusters(t *testing.T) {
 		seen[next(t, w).Object.(*workv1alpha1.Work).Namespace] = true
 	}
 	require.Len(t, seen, 2)
+}
+
+// Somebody relabels a stored Work. Who sees labels has to read it again before
+// changing it; an agent, who is not told of them, can still report its status.
+func TestVersionsOfStoredWorksAreThoseOfTheReader(t *testing.T) {
+	p := newProjection("eu")
+	stored := &workv1alpha1.Work{ObjectMeta: metav1.ObjectMeta{Namespace: "karmada-es-eu", Name: "mine", ResourceVersion: "7", Generation: 1}}
+	p.SetStored(stored)
+	read := list(t, p, "eu").Items[0].ResourceVersion
+	relabelled := stored.DeepCopy()
+	relabelled.ResourceVersion, relabelled.Labels = "8", map[string]string{"a": "b"}
+	p.SetStored(relabelled)
+
+	_, err := p.StoredVersion("eu", "mine", read, WatchOptions{})
+	require.True(t, apierrors.IsConflict(err), "the label would be lost: %v", err)
+	version, err := p.StoredVersion("eu", "mine", read, WatchOptions{SpecOnly: true})
+	require.NoError(t, err)
+	require.Equal(t, "8", version)
+	version, err = p.StoredVersion("eu", "mine", list(t, p, "eu").Items[0].ResourceVersion, WatchOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "8", version)
 }

@@ -78,7 +78,7 @@ type View interface {
 	Get(cluster, name string) (*workv1alpha1.Work, bool)
 	List(cluster string, o projection.WatchOptions) (*workv1alpha1.WorkList, error)
 	Watch(ctx context.Context, cluster string, o projection.WatchOptions) (watch.Interface, error)
-	StoredVersion(cluster, name, resourceVersion string) (string, error)
+	StoredVersion(cluster, name, resourceVersion string, o projection.WatchOptions) (string, error)
 	// Complete fails while computed Works may still be missing.
 	Complete() error
 }
@@ -229,10 +229,14 @@ func selectionOf(ctx context.Context, options *metainternalversion.ListOptions) 
 	if nothing {
 		sel.options.Name = nobody
 	}
-	if user, ok := genericapirequest.UserFrom(ctx); ok {
-		sel.options.SpecOnly = slices.Contains(user.GetGroups(), names.AgentGroup)
-	}
+	sel.options.SpecOnly = isAgent(ctx)
 	return sel, nil
+}
+
+// isAgent says whether the client makes statuses, and so is not told of them.
+func isAgent(ctx context.Context) bool {
+	user, ok := genericapirequest.UserFrom(ctx)
+	return ok && slices.Contains(user.GetGroups(), names.AgentGroup)
 }
 
 // filter leaves out what the labels do not select. What was changed and is not
@@ -252,12 +256,12 @@ func (s selection) matches(w *workv1alpha1.Work) bool { return s.labels.Matches(
 // translate lets clients send back the resource version they read: the
 // projection's, where the store knows only its own.
 func translate(info rest.UpdatedObjectInfo, view View, cluster, name string) rest.UpdatedObjectInfo {
-	return rest.WrapUpdatedObjectInfo(info, func(_ context.Context, newObj, _ runtime.Object) (runtime.Object, error) {
+	return rest.WrapUpdatedObjectInfo(info, func(ctx context.Context, newObj, _ runtime.Object) (runtime.Object, error) {
 		w := work(newObj)
 		if !projection.IsProjected(w.ResourceVersion) {
 			return w, nil
 		}
-		version, err := view.StoredVersion(cluster, name, w.ResourceVersion)
+		version, err := view.StoredVersion(cluster, name, w.ResourceVersion, projection.WatchOptions{SpecOnly: isAgent(ctx)})
 		if err != nil {
 			return nil, err
 		}

@@ -35,6 +35,7 @@ type fakeView struct {
 	incomplete error
 	version    string
 	conflict   error
+	agent      bool // who asked for a stored version
 }
 
 var origins = map[string]projection.Key{"web": {Namespace: "ns", Name: "web-deployment"}, "node": {Name: "node-thing"}, "space": {}}
@@ -61,7 +62,8 @@ func (v *fakeView) List(string, projection.WatchOptions) (*workv1alpha1.WorkList
 func (v *fakeView) Watch(context.Context, string, projection.WatchOptions) (watch.Interface, error) {
 	return watch.NewFake(), v.incomplete
 }
-func (v *fakeView) StoredVersion(string, string, string) (string, error) {
+func (v *fakeView) StoredVersion(_, _, _ string, o projection.WatchOptions) (string, error) {
+	v.agent = o.SpecOnly
 	return v.version, v.conflict
 }
 func (v *fakeView) Complete() error { return v.incomplete }
@@ -296,6 +298,11 @@ func TestResourceVersionsOfStoredWorks(t *testing.T) {
 	got, err := send(projected, &fakeView{version: "42"})
 	require.NoError(t, err)
 	assert.Equal(t, "42", got, "the version a list gave is the one that is stored")
+	view := &fakeView{version: "42"}
+	w := &workv1alpha1.Work{ObjectMeta: metav1.ObjectMeta{ResourceVersion: projected}}
+	_, err = translate(rest.DefaultUpdatedObjectInfo(w), view, "eu", "mine").UpdatedObject(inNamespace("karmada-es-eu", names.AgentGroup), &workv1alpha1.Work{})
+	require.NoError(t, err)
+	assert.True(t, view.agent, "versions are those of the reader")
 	for _, own := range []string{"", "41"} {
 		got, err = send(own, &fakeView{version: "42"})
 		require.NoError(t, err)
