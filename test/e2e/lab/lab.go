@@ -163,6 +163,32 @@ func (l *Lab) Stop() error {
 	}
 }
 
+// Kill ends the playground at once, as a machine that loses power does, and
+// waits until all that it ran is gone. Start starts it again.
+func (l *Lab) Kill() error {
+	children, err := l.children()
+	if err != nil {
+		return err
+	}
+	if err := l.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	<-l.ended
+	l.ended = nil
+	deadline := time.Now().Add(stopTimeout)
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for _, child := range children {
+		for alive(child.PID) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s (pid %d) outlives the playground", child.Name, child.PID)
+			}
+			<-ticker.C
+		}
+	}
+	return os.Remove(l.Path("ready"))
+}
+
 // Path is the path of something in the playground's directory.
 func (l *Lab) Path(elem ...string) string {
 	return filepath.Join(append([]string{l.Dir, dirName}, elem...)...)

@@ -10,26 +10,39 @@ import (
 	"syscall"
 )
 
+// child is an entry of processes.json.
+type child struct {
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+}
+
+func (l *Lab) children() ([]child, error) {
+	data, err := os.ReadFile(l.Path("processes.json"))
+	if err != nil {
+		return nil, err
+	}
+	var running []child
+	if err := json.Unmarshal(data, &running); err != nil {
+		return nil, fmt.Errorf("processes.json: %w", err)
+	}
+	return running, nil
+}
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
 // PID is the process id of a child of the playground, by its name in
 // processes.json: apiserver, member-<name>, agent-<name>.
 func (l *Lab) PID(name string) (int, error) {
-	data, err := os.ReadFile(l.Path("processes.json"))
+	running, err := l.children()
 	if err != nil {
 		return 0, err
-	}
-	var running []struct {
-		Name string `json:"name"`
-		PID  int    `json:"pid"`
-	}
-	if err := json.Unmarshal(data, &running); err != nil {
-		return 0, fmt.Errorf("processes.json: %w", err)
 	}
 	for _, p := range running {
 		if p.Name == name {
 			return p.PID, nil
 		}
 	}
-	return 0, fmt.Errorf("%s does not run; what does: %s", name, data)
+	return 0, fmt.Errorf("%s does not run; what does: %v", name, running)
 }
 
 // Signal sends a signal to a child of the playground.
@@ -59,14 +72,14 @@ func (l *Lab) Report() string {
 			fmt.Fprintln(&out, err)
 			continue
 		}
-		fmt.Fprintf(&out, "--- the end of %s\n%s\n", filepath.Base(log), lastLines(string(data), 25))
+		fmt.Fprintf(&out, "--- the end of %s\n%s\n", filepath.Base(log), lastLines(string(data), 12))
 	}
 	return out.String()
 }
 
 // lastLines cuts long lines, too.
 func lastLines(text string, n int) string {
-	const width = 500
+	const width = 300
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	lines = slices.Clone(lines[max(0, len(lines)-n):])
 	for i, line := range lines {

@@ -1,0 +1,3 @@
+// Package push types the first steps of the tutorial where the federation
+// connects to the members.
+package push
