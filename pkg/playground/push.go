@@ -98,7 +98,8 @@ func register(ctx context.Context, member, federation client.Client, name string
 	}
 	impersonatorSecret, err := account(ctx, member, impersonator, []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"users", "groups", "serviceaccounts"}, Verbs: []string{"impersonate"}},
-		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"userextras", "uids"}, Verbs: []string{"impersonate"}},
+		// Each extra is a subresource of its own, userextras/<key>, and callers bring what they bring.
+		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"*"}, Verbs: []string{"impersonate"}},
 	})
 	if err != nil {
 		return err
