@@ -78,6 +78,7 @@ func run(ctx context.Context, opts *apiserver.Options, allInOne bool) error {
 	} else {
 		close(hosted)
 	}
+	go apiserver.TrimMemory(ctx)
 	err = server.Run(ctx)
 	cancel(nil)
 	<-hosted

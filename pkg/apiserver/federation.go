@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,7 +56,7 @@ type federation struct {
 func newFederation(opts *Options) *federation {
 	f := &federation{
 		opts:       opts,
-		projection: projection.New(interpreter.New(), time.Now()),
+		projection: projection.New(interpreter.New(), projection.NewEpoch()),
 		bindings:   newBindingCache(),
 	}
 	f.policies = newPolicies()

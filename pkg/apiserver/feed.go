@@ -2,16 +2,12 @@ package apiserver
 
 import (
 	"context"
-	"fmt"
-	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -19,10 +15,8 @@ import (
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
-	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
@@ -31,10 +25,6 @@ import (
 	workregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/work"
 	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
 )
-
-// mappingPatience is how long a kind may be unknown to discovery before its
-// bindings are served without manifests.
-const mappingPatience = 5 * time.Second
 
 // feed keeps the projection, the policies and the folder up to date with what
 // is stored.
@@ -46,10 +36,7 @@ type feed struct {
 
 	departures *departures
 	dynamic    dynamic.Interface
-	mapper     *restmapper.DeferredDiscoveryRESTMapper
-
-	mu    sync.Mutex
-	kinds map[schema.GroupKind]chan struct{} // closed when listed
+	kinds      *kinds
 }
 
 func (f *feed) start(ctx context.Context, cfg *restclient.Config) error {
@@ -61,8 +48,12 @@ func (f *feed) start(ctx context.Context, cfg *restclient.Config) error {
 	if err != nil {
 		return err
 	}
-	f.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client))
-	f.kinds = map[schema.GroupKind]chan struct{}{}
+	f.kinds = &kinds{
+		mapper:    restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client)),
+		listWatch: f.listWatch,
+		view:      f.federation.projection,
+		started:   map[schema.GroupKind]chan struct{}{},
+	}
 	f.departures = newDepartures(f.clusters.Get, f.federation.projection.RemoveCluster)
 
 	policiesReady := f.followPolicies(ctx)
@@ -126,13 +117,7 @@ func (f *feed) announce(ctx context.Context, ready []<-chan struct{}) {
 	if !waitFor(ctx, ready...) {
 		return
 	}
-	f.mu.Lock()
-	kinds := make([]<-chan struct{}, 0, len(f.kinds))
-	for _, c := range f.kinds {
-		kinds = append(kinds, c)
-	}
-	f.mu.Unlock()
-	if waitFor(ctx, kinds...) {
+	if waitFor(ctx, f.kinds.ready()...) {
 		f.federation.synced.Store(true)
 	}
 }
@@ -152,7 +137,7 @@ func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {
 		f.departures.check(ctx, before, b)
 	}
 	f.federation.bindings.set(b)
-	f.followKind(ctx, b)
+	f.kinds.follow(ctx, b)
 	f.federation.projection.SetBinding(b)
 	f.federation.folder.BindingChanged(b)
 }
@@ -161,73 +146,6 @@ func (f *feed) deleteBinding(key projection.Key) {
 	f.federation.bindings.delete(key)
 	f.federation.projection.DeleteBinding(key)
 	f.federation.folder.BindingDeleted(key)
-}
-
-// followKind starts to read the templates of a binding's kind, once.
-func (f *feed) followKind(ctx context.Context, b workv1alpha2.Binding) {
-	ref := b.GetSpec().Resource
-	gv, err := schema.ParseGroupVersion(ref.APIVersion)
-	if err != nil {
-		return // refused by validation
-	}
-	gvk := gv.WithKind(ref.Kind)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.kinds[gvk.GroupKind()] != nil {
-		return
-	}
-	ready := make(chan struct{})
-	f.kinds[gvk.GroupKind()] = ready
-	go f.followTemplates(ctx, gvk, ready)
-}
-
-func (f *feed) followTemplates(ctx context.Context, gvk schema.GroupVersionKind, ready chan struct{}) {
-	p := f.federation.projection
-	var once sync.Once
-	done := func(resource string) {
-		once.Do(func() {
-			p.KindReady(gvk.GroupKind(), resource)
-			close(ready)
-		})
-	}
-	resource, err := f.resourceOf(ctx, gvk, func() { done("") })
-	if err != nil {
-		return // ctx ended
-	}
-	templates := newSink(p.SetTemplate, func(n types.NamespacedName) {
-		p.DeleteTemplate(projection.TemplateKey{GroupKind: gvk.GroupKind(), Namespace: n.Namespace, Name: n.Name})
-	})
-	go func() {
-		if waitFor(ctx, templates.ready) {
-			done(resource.Resource)
-		}
-	}()
-	run(ctx, "templates of "+gvk.GroupKind().String(), f.listWatch(resource, names.LabelBound+"=true"), &unstructured.Unstructured{}, templates)
-}
-
-// resourceOf asks discovery until it knows the kind. After a while the bindings
-// of the kind are served all the same, without manifests, so that agents keep
-// what they have.
-func (f *feed) resourceOf(ctx context.Context, gvk schema.GroupVersionKind, giveUp func()) (schema.GroupVersionResource, error) {
-	var resource schema.GroupVersionResource
-	started := time.Now()
-	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(context.Context) (bool, error) {
-		mapping, err := f.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-		if err != nil {
-			f.mapper.Reset()
-			if time.Since(started) > mappingPatience {
-				giveUp()
-			}
-			klog.FromContext(ctx).V(2).Info("Kind of a binding is not served, asking again", "kind", gvk, "err", err)
-			return false, nil
-		}
-		resource = mapping.Resource
-		return true, nil
-	})
-	if err != nil {
-		return resource, fmt.Errorf("resource of %s: %w", gvk, err)
-	}
-	return resource, nil
 }
 
 func (f *feed) listWatch(resource schema.GroupVersionResource, selector string) *cache.ListWatch {

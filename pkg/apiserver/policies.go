@@ -34,7 +34,7 @@ type policies struct {
 	claim.Index
 	clusters sync.Map // name -> struct{}
 	synced   chan struct{}
-	queue    workqueue.TypedDelayingInterface[unmatched]
+	queue    workqueue.TypedRateLimitingInterface[unmatched]
 }
 
 // unmatched is a new template that no policy selected.
@@ -47,7 +47,9 @@ type unmatched struct {
 func newPolicies() *policies {
 	return &policies{
 		synced: make(chan struct{}),
-		queue:  workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[unmatched]{Name: "unmatched-templates"}),
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[unmatched](unmatchedDelay, time.Minute),
+			workqueue.TypedRateLimitingQueueConfig[unmatched]{Name: "unmatched-templates"}),
 	}
 }
 
@@ -116,7 +118,10 @@ func (p *policies) start(ctx context.Context, cfg *restclient.Config) error {
 				return
 			}
 			if err := p.report(ctx, reader, recorder, item); err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "Looking at a template without a policy failed", "resource", item.resource, "template", item.key)
+				klog.FromContext(ctx).Error(err, "Looking at a template without a policy failed, trying again", "resource", item.resource, "template", item.key)
+				p.queue.AddRateLimited(item)
+			} else {
+				p.queue.Forget(item)
 			}
 			p.queue.Done(item)
 		}

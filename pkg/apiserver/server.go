@@ -212,7 +212,6 @@ func (s *Server) Run(ctx context.Context) error {
 		}()
 	}
 	go s.renewCertificates(ctx)
-	go trim(ctx)
 
 	logger.Info("Serving the federation API", "address", s.opts.BindAddress, "port", s.opts.SecurePort, "dataDir", s.opts.DataDir)
 	if err := prepared.Run(ctx); err != nil {

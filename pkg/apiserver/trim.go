@@ -20,11 +20,12 @@ const (
 	worthwhileBytes = 24 << 20
 )
 
-// trim gives memory back to the system when the server has become idle. Building
+// TrimMemory gives memory back to the system when the server has become idle. Building
 // the OpenAPI documents at the start, and every burst of work, leaves a heap
 // twice its live size behind, which the collector would otherwise shrink over
-// many minutes. GOGC, when set, is left alone.
-func trim(ctx context.Context) {
+// many minutes. It is for a process that is an API server and little else, and
+// runs until ctx ends. GOGC, when set, is left alone.
+func TrimMemory(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"strconv"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,10 +47,14 @@ func (s *selector) key() indexKey {
 }
 
 // Upsert adds a policy or replaces the one of the same scope and name. A policy
-// that is being deleted is taken out.
+// that is being deleted is taken out. An older state of the same policy, which a
+// watch that lags behind delivers, changes nothing.
 func (x *Index) Upsert(p policyv1alpha1.Policy) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if e, ok := x.policies[keyOf(p)]; ok && older(p, e.policy) {
+		return
+	}
 	x.remove(keyOf(p))
 	if !p.GetDeletionTimestamp().IsZero() {
 		return
@@ -69,6 +74,18 @@ func (x *Index) Upsert(p policyv1alpha1.Policy) {
 		x.byKey[s.key()][e] = append(x.byKey[s.key()][e], s)
 		x.kinds[s.groupKind]++
 	}
+}
+
+func older(p, held policyv1alpha1.Policy) bool {
+	if p.GetUID() != held.GetUID() {
+		return false
+	}
+	version, err := strconv.ParseUint(p.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return false
+	}
+	have, err := strconv.ParseUint(held.GetResourceVersion(), 10, 64)
+	return err == nil && version < have
 }
 
 // Delete takes a policy out. namespace is empty for a ClusterPropagationPolicy.

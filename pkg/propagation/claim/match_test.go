@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"k8s.io/apimachinery/pkg/types"
 	"testing"
 	"time"
 
@@ -199,4 +200,24 @@ func TestIndexForgets(t *testing.T) {
 	assert.False(t, ok)
 	assert.Empty(t, x.Kinds())
 	assert.Empty(t, x.byKey, "nothing of a deleted policy may stay")
+}
+
+// A write of this server is in the index before its watch event, which must not
+// bring an older state back.
+func TestIndexKeepsTheNewerState(t *testing.T) {
+	state := func(uid, version string, priority int32) *policyv1alpha1.PropagationPolicy {
+		p := &policyv1alpha1.PropagationPolicy{}
+		p.Namespace, p.Name, p.UID, p.ResourceVersion = "ns", "p", types.UID(uid), version
+		p.Spec.Priority = &priority
+		return p
+	}
+	var x Index
+	x.Upsert(state("1", "100", 2))
+	x.Upsert(state("1", "99", 1))
+	p, ok := x.Get("ns", "p")
+	require.True(t, ok)
+	require.EqualValues(t, 2, p.GetSpec().ExplicitPriority(), "a late event")
+	x.Upsert(state("2", "50", 3))
+	p, _ = x.Get("ns", "p")
+	require.EqualValues(t, 3, p.GetSpec().ExplicitPriority(), "another policy of the name, whatever its version")
 }

@@ -3,7 +3,6 @@ package projection
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +20,7 @@ import (
 
 var (
 	deployments = schema.GroupKind{Group: "apps", Kind: "Deployment"}
-	epoch       = time.Unix(1_800_000_000, 0)
+	epoch       = uint32(1_800_000_000)
 )
 
 func newProjection(clusters ...string) *Projection {

@@ -2,7 +2,6 @@ package projection
 
 import (
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,11 +45,11 @@ type Projection struct {
 }
 
 // New makes an empty projection. epoch must differ between any two processes
-// whose clients may meet: the start time in seconds does.
-func New(interpreter Interpreter, epoch time.Time) *Projection {
+// whose clients may meet, and must not be zero; see NewEpoch.
+func New(interpreter Interpreter, epoch uint32) *Projection {
 	return &Projection{
 		interpreter: interpreter,
-		epoch:       uint32(epoch.Unix()),
+		epoch:       epoch,
 		bindings:    map[Key]*source{},
 		spaces:      map[string]*source{},
 		byTmpl:      map[TemplateKey]map[*source]struct{}{},
@@ -294,7 +293,7 @@ func (p *Projection) wanted(src *source, tmpl *template) map[string]share {
 	}
 	want := make(map[string]share, len(p.views))
 	for cluster := range p.views {
-		want[cluster] = share{replicas: -1}
+		want[cluster] = shareOfNamespace(tmpl)
 	}
 	return want
 }

@@ -160,10 +160,10 @@ func (p *Projection) snapshot(v *view, e *entry, o order) shot {
 }
 
 func (p *Projection) wantedIn(src *source, cluster string) share {
-	if src.binding == nil {
-		return share{replicas: -1}
-	}
 	tmpl := p.templates[src.template]
+	if src.binding == nil {
+		return shareOfNamespace(tmpl)
+	}
 	return shareOf(src.binding, tmpl != nil && tmpl.divisible, cluster)
 }
 

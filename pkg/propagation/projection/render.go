@@ -76,6 +76,10 @@ func render(in inputs, kinds Interpreter) *workv1alpha1.Work {
 		work.Spec.PreserveResourcesOnDeletion = b.GetSpec().PreserveResourcesOnDeletion
 	} else if in.template != nil {
 		work.CreationTimestamp = metav1.NewTime(time.Unix(in.template.created, 0))
+		if in.template.stays {
+			preserve := true
+			work.Spec.PreserveResourcesOnDeletion = &preserve
+		}
 	}
 	if in.share.suspended {
 		suspended := true

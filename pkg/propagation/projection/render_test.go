@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
@@ -201,6 +202,12 @@ func TestNamespacesGoEverywhere(t *testing.T) {
 	p.SetCluster(cluster("ap"))
 	require.Equal(t, "shop", manifestOf(t, onlyWork(t, p, "ap")).GetName(), "also in a cluster that joins later")
 
+	watcher := startWatch(t, p, "eu", WatchOptions{ResourceVersion: list(t, p, "eu").ResourceVersion})
 	p.SetNamespace(namespace("shop", map[string]any{names.SkipAutoPropagationLabel: "true"}))
-	require.Empty(t, list(t, p, "eu").Items, "a namespace can be kept at home")
+	require.Equal(t, watch.Modified, next(t, watcher).Type, "never Deleted: everything in it would go, too")
+	w = onlyWork(t, p, "eu")
+	require.True(t, *w.Spec.SuspendDispatching, "a namespace can be kept at home")
+	require.True(t, *w.Spec.PreserveResourcesOnDeletion)
+	p.DeleteNamespace("shop")
+	require.Empty(t, list(t, p, "eu").Items)
 }

@@ -46,6 +46,8 @@ type template struct {
 	manifest  []byte
 	labels    map[string]string
 	hash      uint64
+	// stays is set on a namespace that asks not to be created in members.
+	stays bool
 	// err says why the template cannot be rendered at all.
 	err error
 }
@@ -105,6 +107,10 @@ func shareOf(b workv1alpha2.Binding, divisible bool, cluster string) share {
 		}
 	}
 	return s // a dependency goes, undivided, wherever what needs it is
+}
+
+func shareOfNamespace(tmpl *template) share {
+	return share{replicas: -1, suspended: tmpl != nil && tmpl.stays}
 }
 
 func isDivided(p *policyv1alpha1.Placement) bool {

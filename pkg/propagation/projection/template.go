@@ -3,8 +3,8 @@ package projection
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -40,11 +40,12 @@ func (p *Projection) DeleteTemplate(key TemplateKey) {
 }
 
 // SetNamespace adds or updates a namespace of the federation. Those that are
-// not reserved exist in every member.
+// not reserved exist in every member. One that asks not to has suspended Works:
+// it is not created where it is missing, and where it is, it stays, with all
+// that is in it.
 func (p *Projection) SetNamespace(obj *unstructured.Unstructured) {
 	name := obj.GetName()
-	if !travels(obj) {
-		p.DeleteNamespace(name)
+	if names.IsReservedNamespace(name) || name == metav1.NamespaceDefault {
 		return
 	}
 	obj.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: namespaceKind.Kind})
@@ -75,12 +76,6 @@ func (p *Projection) DeleteNamespace(name string) {
 	delete(p.templates, TemplateKey{GroupKind: namespaceKind, Name: name})
 }
 
-func travels(namespace *unstructured.Unstructured) bool {
-	name := namespace.GetName()
-	return !names.IsReservedNamespace(name) && name != "default" && !strings.HasPrefix(name, "flotilla-") &&
-		namespace.GetLabels()[names.SkipAutoPropagationLabel] != names.SkipAutoPropagationValue
-}
-
 // digest prunes and encodes a template.
 func (p *Projection) digest(obj *unstructured.Unstructured) *template {
 	t := &template{
@@ -88,6 +83,7 @@ func (p *Projection) digest(obj *unstructured.Unstructured) *template {
 		generation: obj.GetGeneration(),
 		created:    obj.GetCreationTimestamp().Unix(),
 		labels:     obj.GetLabels(),
+		stays:      obj.GetLabels()[names.SkipAutoPropagationLabel] == names.SkipAutoPropagationValue,
 	}
 	fail := func(err error) *template {
 		t.err = fmt.Errorf("%s %s: %w", obj.GetKind(), join(obj.GetNamespace(), obj.GetName()), err)

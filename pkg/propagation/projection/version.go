@@ -2,6 +2,7 @@ package projection
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,6 +11,16 @@ import (
 // version is the low half of a resource version: it counts the changes of one
 // process, from 1.
 type version uint32
+
+// NewEpoch draws an epoch. Start times would do for one server, but several start
+// at the same second, and clocks are set back.
+func NewEpoch() uint32 {
+	for {
+		if epoch := rand.Uint32(); epoch != 0 {
+			return epoch
+		}
+	}
+}
 
 func formatVersion(epoch uint32, v version) string {
 	return strconv.FormatUint(uint64(epoch)<<32|uint64(v), 10)

@@ -128,7 +128,7 @@ func TestAgentsSeeSpecChangesOnly(t *testing.T) {
 
 func TestWatchesThatCannotGoOn(t *testing.T) {
 	p := newProjection("eu")
-	other := New(interpreter.New(), epoch.Add(time.Hour))
+	other := New(interpreter.New(), epoch+1)
 	other.SetCluster(cluster("eu"))
 	_, err := p.Watch(t.Context(), "eu", WatchOptions{ResourceVersion: list(t, other, "eu").ResourceVersion})
 	require.True(t, apierrors.IsResourceExpired(err), "another run of the server: %v", err)

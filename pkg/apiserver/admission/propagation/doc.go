@@ -4,9 +4,9 @@
 // of the one that wins, in the same write. It is authoritative: what a client
 // sends as a claim is replaced by what the policies say, so that nobody can
 // take or lose a template by editing a label, and an update that leaves the
-// marks out (kubectl replace) does not end the claim. The one exception is a
-// claim of a policy this server has not seen yet, which another API server may
-// have stamped; the binding controller checks those.
+// marks out (kubectl replace) does not end the claim. A policy that another API
+// server knows before this one does is looked for once more a moment later, and
+// its controller stamps again until it finds its claim stored.
 //
 // It also refuses to delete templates that are protected from deletion, and
 // warns about policies that name clusters which do not exist.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -34,9 +35,7 @@ type Policies interface {
 	WaitForSync(ctx context.Context, patience time.Duration) bool
 	// Match finds the policy that a template belongs to.
 	Match(t claim.Template, current *claim.Claim) (policyv1alpha1.Policy, bool)
-	// Holder finds the policy a claim names.
-	Holder(c claim.Claim) (policyv1alpha1.Policy, bool)
-	// Unmatched is told of new templates that no policy selects.
+	// Unmatched is told of templates that no policy selects, or not any more.
 	Unmatched(resource schema.GroupVersionResource, kind schema.GroupVersionKind, namespace, name string)
 	// HasCluster reports whether a cluster is registered.
 	HasCluster(name string) bool
@@ -85,13 +84,10 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		return nil
 	}
 	if !p.policies.WaitForSync(ctx, syncPatience) {
-		return admission.NewForbidden(a, fmt.Errorf("the API server has not read the policies yet; try again"))
+		return apierrors.NewServiceUnavailable("the API server has not read the policies yet; try again")
 	}
 	current := current(a)
 	keepBound(a, obj)
-	if sent, ok := claim.ClaimOf(obj); ok && (current == nil || sent != *current) && !p.known(sent) {
-		return nil // another API server knows the policy
-	}
 	t := claim.TemplateOf(a.GetKind(), obj)
 	t.Namespace, t.Name = a.GetNamespace(), a.GetName()
 	policy, matched := p.policies.Match(t, current)
@@ -131,14 +127,6 @@ func current(a admission.Attributes) *claim.Claim {
 	return nil
 }
 
-// known says whether there is a policy of the claim's name, of whatever
-// permanent id: an id made up does not make a policy unknown.
-func (p *plugin) known(c claim.Claim) bool {
-	c.PermanentID = ""
-	_, ok := p.policies.Holder(c)
-	return ok
-}
-
 // keepBound carries the label of bound templates over: it may not be taken off,
 // the caches would lose a template that is placed.
 func keepBound(a admission.Attributes, obj metav1.Object) {
@@ -164,17 +152,22 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	switch a.GetOperation() {
 	case admission.Delete:
 		return p.protect(a)
-	case admission.Create:
-		if obj, ok := template(a); ok {
-			if _, claimed := claim.ClaimOf(obj); !claimed && !a.IsDryRun() {
-				p.policies.Unmatched(a.GetResource(), a.GetKind(), a.GetNamespace(), obj.GetName())
-			}
+	case admission.Create, admission.Update:
+		if obj, ok := template(a); ok && unclaimed(a, obj) && !a.IsDryRun() {
+			p.policies.Unmatched(a.GetResource(), a.GetKind(), a.GetNamespace(), obj.GetName())
 		}
-		p.warn(ctx, a)
-	case admission.Update:
 		p.warn(ctx, a)
 	}
 	return nil
+}
+
+// unclaimed says whether a request leaves a template without a policy that had
+// one, or is new. Another API server may know one that this does not know yet.
+func unclaimed(a admission.Attributes, obj metav1.Object) bool {
+	if _, claimed := claim.ClaimOf(obj); claimed {
+		return false
+	}
+	return a.GetOperation() == admission.Create || current(a) != nil
 }
 
 func (p *plugin) warn(ctx context.Context, a admission.Attributes) {

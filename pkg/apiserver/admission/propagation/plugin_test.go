@@ -178,18 +178,12 @@ func TestClaimOfAWrite(t *testing.T) {
 			old:    object(labels{"app": "z", names.LabelBound: "true"}), obj: object(labels{"app": "y", names.LabelBound: ""}), want: "", bound: true,
 		},
 		"unknown policy on create": {
-			reason: "another API server may have seen the policy first; the controllers check",
-			obj:    claimed(ghost, "a"), want: "PropagationPolicy ns/ghost", id: "id-ghost", bound: true,
+			reason: "a manifest from another federation names a policy that is not here: the policies that are decide",
+			obj:    claimed(ghost, "a"), want: "PropagationPolicy ns/mine", id: "id-mine", bound: true,
 		},
 		"unknown policy on update": {
-			reason: "as above",
-			old:    claimed(mine, "a"), obj: claimed(ghost, "a"), want: "PropagationPolicy ns/ghost", id: "id-ghost", bound: true,
-		},
-		"unknown policy, bound label gone": {
-			reason: "even then the template stays visible",
-			old:    claimed(mine, "a"),
-			obj:    with(claimed(ghost, "a"), func(o *corev1.ConfigMap) { delete(o.Labels, names.LabelBound) }),
-			want:   "PropagationPolicy ns/ghost", id: "id-ghost", bound: true,
+			reason: "nor can a claim be dodged by naming one",
+			old:    claimed(mine, "a"), obj: claimed(ghost, "a"), want: "PropagationPolicy ns/mine", id: "id-mine", bound: true,
 		},
 		"policy gone": {
 			reason: "an update of a template whose policy was deleted finds it a new one",

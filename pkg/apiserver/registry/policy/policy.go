@@ -75,10 +75,23 @@ func Group(getter generic.RESTOptionsGetter, observer Observer) (*genericapiserv
 	}, nil
 }
 
+// observe tells of writes that happened; the hooks are called for dry runs, too.
 func observe(s *registry.Storage, observer Observer) {
-	s.AfterCreate = func(obj runtime.Object, _ *metav1.CreateOptions) { observer.PolicyChanged(obj.(policyv1alpha1.Policy)) }
-	s.AfterUpdate = func(obj runtime.Object, _ *metav1.UpdateOptions) { observer.PolicyChanged(obj.(policyv1alpha1.Policy)) }
-	s.AfterDelete = func(obj runtime.Object, _ *metav1.DeleteOptions) { observer.PolicyDeleted(obj.(policyv1alpha1.Policy)) }
+	s.AfterCreate = func(obj runtime.Object, o *metav1.CreateOptions) {
+		if len(o.DryRun) == 0 {
+			observer.PolicyChanged(obj.(policyv1alpha1.Policy))
+		}
+	}
+	s.AfterUpdate = func(obj runtime.Object, o *metav1.UpdateOptions) {
+		if len(o.DryRun) == 0 {
+			observer.PolicyChanged(obj.(policyv1alpha1.Policy))
+		}
+	}
+	s.AfterDelete = func(obj runtime.Object, o *metav1.DeleteOptions) {
+		if len(o.DryRun) == 0 {
+			observer.PolicyDeleted(obj.(policyv1alpha1.Policy))
+		}
+	}
 }
 
 var category = []string{"karmada-io"}

@@ -58,9 +58,9 @@ func TestServedResources(t *testing.T) {
 	o := &observer{}
 	observe(stores.PropagationPolicies, o)
 	p := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
-	stores.PropagationPolicies.AfterCreate(p, nil)
-	stores.PropagationPolicies.AfterUpdate(p, nil)
-	stores.PropagationPolicies.AfterDelete(p, nil)
+	stores.PropagationPolicies.AfterCreate(p, &metav1.CreateOptions{})
+	stores.PropagationPolicies.AfterUpdate(p, &metav1.UpdateOptions{})
+	stores.PropagationPolicies.AfterDelete(p, &metav1.DeleteOptions{})
 	assert.Equal(t, &observer{changed: []string{"p", "p"}, deleted: []string{"p"}}, o)
 	assert.NotNil(t, stores.ClusterPropagationPolicies.AfterCreate, "both scopes are observed")
 }
@@ -213,4 +213,21 @@ func spread(c policyv1alpha1.SpreadConstraint) func(*policyv1alpha1.PropagationS
 
 func scheduling(r policyv1alpha1.ReplicaSchedulingStrategy) func(*policyv1alpha1.PropagationSpec) {
 	return func(s *policyv1alpha1.PropagationSpec) { s.Placement.ReplicaScheduling = &r }
+}
+
+// kubectl diff and --dry-run=server call the hooks of the store, too. What they
+// would write must not decide about templates.
+func TestDryRunsAreNotObserved(t *testing.T) {
+	_, stores, err := Group(registrytest.NoStorage{}, &observer{})
+	require.NoError(t, err)
+	o := &observer{}
+	observe(stores.PropagationPolicies, o)
+	dry := []string{metav1.DryRunAll}
+	p := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
+	store := stores.PropagationPolicies
+	store.AfterCreate(p, &metav1.CreateOptions{DryRun: dry})
+	store.AfterUpdate(p, &metav1.UpdateOptions{DryRun: dry})
+	store.AfterDelete(p, &metav1.DeleteOptions{DryRun: dry})
+	assert.Empty(t, o.changed)
+	assert.Empty(t, o.deleted)
 }
