@@ -60,7 +60,9 @@ type Interpreter interface {
 
 	// Prune takes off, in place, what must not travel into a member: what the
 	// federation's API server, its admission or its controllers set, and the
-	// status. The labels and annotations of federation itself stay.
+	// status. The labels and annotations of federation itself stay. What was
+	// allocated is told from what was asked for by metadata.managedFields, which
+	// goes, too; where it is missing, both go.
 	Prune(obj *unstructured.Unstructured)
 }
 

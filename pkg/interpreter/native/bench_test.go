@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
@@ -69,5 +70,35 @@ spec:
 		if _, _, err := deployment.Replicas(obj); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// serviceWithManagers is a Service as an API server returns it.
+const serviceWithManagers = `
+apiVersion: v1
+kind: Service
+metadata:
+  name: s
+  managedFields:
+  - {manager: kubectl, operation: Apply, fieldsType: FieldsV1, fieldsV1: {f:metadata: {f:labels: {f:app: {}}}, f:spec: {f:type: {}, f:selector: {}, f:ports: {'k:{"port":80,"protocol":"TCP"}': {.: {}, f:name: {}, f:port: {}, f:nodePort: {}}}}}}
+  - {manager: edit, operation: Update, fieldsType: FieldsV1, fieldsV1: {f:spec: {f:ports: {'k:{"port":81,"protocol":"TCP"}': {.: {}, f:name: {}, f:port: {}}}}}}
+  - {manager: controller, operation: Update, fieldsType: FieldsV1, subresource: status, fieldsV1: {f:status: {f:loadBalancer: {f:ingress: {}}}}}
+spec:
+  type: NodePort
+  clusterIP: 10.0.0.1
+  clusterIPs: [10.0.0.1]
+  ports: [{name: a, port: 80, protocol: TCP, nodePort: 30000}, {name: b, port: 81, protocol: TCP, nodePort: 30001}]`
+
+// BenchmarkPruneService measures the copy that is pruned, too, which is what a
+// change of a Service costs; copy alone is for comparison.
+func BenchmarkPruneService(b *testing.B) {
+	obj := object(b, serviceWithManagers)
+	for name, prune := range map[string]func(*unstructured.Unstructured){"copy": func(*unstructured.Unstructured) {}, "prune": service.Prune} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				prune(obj.DeepCopy())
+			}
+		})
 	}
 }

@@ -4,7 +4,29 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
+
+// managers is the metadata of an object whose spec several managers have written.
+func managers(specs ...string) string {
+	out := "metadata:\n  managedFields:"
+	for _, spec := range specs {
+		out += "\n  - {manager: m, fieldsType: FieldsV1, fieldsV1: {f:metadata: {}, f:spec: " + spec + "}}"
+	}
+	return out
+}
+
+// The notation is that of the library with which API servers write it.
+func TestPortKey(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		port := rapid.Int64Range(1, 65535).Draw(t, "port")
+		protocol := rapid.SampledFrom([]string{"TCP", "UDP", "SCTP"}).Draw(t, "protocol")
+		want, err := fieldpath.SerializePathElement(fieldpath.KeyElementByFields("port", port, "protocol", protocol))
+		require.NoError(t, err)
+		require.Equal(t, want, portKey(map[string]any{"port": port, "protocol": protocol, "name": "x"}))
+	})
+}
 
 func TestPrune(t *testing.T) {
 	for name, c := range map[string]struct{ in, want, reason string }{
@@ -45,6 +67,40 @@ spec:
   type: LoadBalancer
   ports: [{name: a, port: 80, targetPort: 8080}, {name: b, port: 81}]`,
 			reason: "addresses and ports come from each member's ranges",
+		},
+		"service with managers": {
+			in: header("v1 Service") + managers(
+				`{f:ports: {'k:{"port":80,"protocol":"TCP"}': {f:port: {}, f:nodePort: {}}, 'k:{"port":53,"protocol":"UDP"}': {f:nodePort: {}}}}`,
+				`{f:healthCheckNodePort: {}, f:ipFamilies: {}}`,
+			) + `
+spec:
+  ipFamilies: [IPv6]
+  ipFamilyPolicy: SingleStack
+  healthCheckNodePort: 30001
+  ports:
+  - {port: 80, protocol: TCP, nodePort: 30000}
+  - {port: 81, protocol: TCP, nodePort: 30002}
+  - {port: 53, protocol: TCP, nodePort: 30003}
+  - {port: 53, protocol: UDP, nodePort: 30004}`,
+			want: header("v1 Service") + managers(
+				`{f:ports: {'k:{"port":80,"protocol":"TCP"}': {f:port: {}, f:nodePort: {}}, 'k:{"port":53,"protocol":"UDP"}': {f:nodePort: {}}}}`,
+				`{f:healthCheckNodePort: {}, f:ipFamilies: {}}`,
+			) + `
+spec:
+  ipFamilies: [IPv6]
+  healthCheckNodePort: 30001
+  ports: [{port: 80, protocol: TCP, nodePort: 30000}, {port: 81, protocol: TCP}, {port: 53, protocol: TCP}, {port: 53, protocol: UDP, nodePort: 30004}]`,
+			reason: "what somebody has written was asked for, by whomever",
+		},
+		"service with a manager of its status": {
+			in:     header("v1 Service") + "metadata: {managedFields: [{subresource: status, fieldsV1: {f:spec: {f:healthCheckNodePort: {}}}}]}\nspec: {healthCheckNodePort: 30001}",
+			want:   header("v1 Service") + "metadata: {managedFields: [{subresource: status, fieldsV1: {f:spec: {f:healthCheckNodePort: {}}}}]}\nspec: {}",
+			reason: "who writes through a subresource has not written the spec",
+		},
+		"service with odd managers": {
+			in:     header("v1 Service") + "metadata: {managedFields: [1, {}, {fieldsV1: x}, {fieldsV1: {f:spec: []}}, {fieldsV1: {f:spec: {f:ports: x}}}]}\nspec: {ports: [x, {port: x, nodePort: 30000}]}",
+			want:   header("v1 Service") + "metadata: {managedFields: [1, {}, {fieldsV1: x}, {fieldsV1: {f:spec: []}}, {fieldsV1: {f:spec: {f:ports: x}}}]}\nspec: {ports: [x, {port: x}]}",
+			reason: "what cannot be read says nothing",
 		},
 		"headless": {
 			in:     header("v1 Service") + "spec: {clusterIP: None, clusterIPs: [None], ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv4, IPv6]}",

@@ -43,9 +43,12 @@ func aggregateService(template *unstructured.Unstructured, items []workv1alpha2.
 }
 
 // pruneService takes off what the federation's API server allocated: cluster
-// IPs and node ports come from each member's own ranges. A headless Service
-// stays headless. Which IP family a service of one family gets is each
-// member's default too.
+// IPs and node ports come from each member's own ranges, and so does the IP
+// family of a service that has one. Node ports and families that somebody asked
+// for stay. A headless Service stays headless.
+//
+// A cluster IP goes even if it was asked for: members have their own ranges, and
+// mostly not this one.
 func pruneService(obj *unstructured.Unstructured) {
 	s := spec(obj)
 	if s == nil {
@@ -55,14 +58,24 @@ func pruneService(obj *unstructured.Unstructured) {
 		delete(s, "clusterIP")
 		delete(s, "clusterIPs")
 	}
-	delete(s, "healthCheckNodePort")
+	asked := ownersOf(obj)
+	if !asked.have("f:healthCheckNodePort") {
+		delete(s, "healthCheckNodePort")
+	}
 	for _, entry := range list(s, "ports") {
-		if port, ok := entry.(map[string]any); ok {
+		port, ok := entry.(map[string]any)
+		if !ok {
+			continue
+		}
+		if _, given := port["nodePort"]; given && !asked.have("f:ports", portKey(port), "f:nodePort") {
 			delete(port, "nodePort")
 		}
 	}
 	if text(s, "ipFamilyPolicy") == "SingleStack" {
-		delete(s, "ipFamilyPolicy")
-		delete(s, "ipFamilies")
+		for _, field := range []string{"ipFamilyPolicy", "ipFamilies"} {
+			if !asked.have("f:" + field) {
+				delete(s, field)
+			}
+		}
 	}
 }
