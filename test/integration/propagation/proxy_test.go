@@ -141,7 +141,7 @@ func TestProxyToNowhere(t *testing.T) {
 
 	err := get("eu")
 	require.True(t, apierrors.IsBadRequest(err), "%v", err)
-	assert.ErrorContains(t, err, "cluster eu is in Pull mode and names no spec.apiEndpoint")
+	require.ErrorContains(t, err, "cluster eu is in Pull mode and names no spec.apiEndpoint")
 
 	proxied(t, "unsecret")
 	require.NoError(t, fed.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: names.ClusterNamespace, Name: "unsecret"}}))

@@ -108,8 +108,21 @@ func (p *proxyREST) Connect(ctx context.Context, name string, options runtime.Ob
 		// A client would follow a redirect to another path of the federation,
 		// with its own credentials.
 		handler.RejectForwardingRedirects = true
+		defer endOf(req)
 		handler.ServeHTTP(w, out)
 	}), nil
+}
+
+// endOf ends a request whose answer could not be copied to its end. That is an
+// abort, by a panic, so that the caller does not take a part for the whole; but
+// when it is the caller who has gone, as watches end, it is nothing to log.
+func endOf(req *http.Request) {
+	switch cause := recover(); {
+	case cause == nil:
+	case cause == http.ErrAbortHandler && req.Context().Err() != nil: //nolint:errorlint // a panic's value, compared as net/http does
+	default:
+		panic(cause)
+	}
 }
 
 // inside appends path to the path of endpoint. A path with .. could lead out of
