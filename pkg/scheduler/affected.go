@@ -18,6 +18,9 @@ func affected(b workv1alpha2.Binding, schedulerName, cluster string) bool {
 		return false
 	}
 	spec := b.GetSpec()
+	if released(b) {
+		return holds(spec, cluster)
+	}
 	return !scheduled(b) || follows(spec) || holds(spec, cluster) || namesCluster(spec, cluster)
 }
 
@@ -48,6 +51,7 @@ func namesCluster(spec *workv1alpha2.ResourceBindingSpec, cluster string) bool {
 func worthALook(was, is workv1alpha2.Binding) bool {
 	return was.GetUID() != is.GetUID() ||
 		was.GetGeneration() != is.GetGeneration() ||
+		released(was) != released(is) ||
 		was.GetAnnotations()[names.AppliedPlacementAnnotation] != is.GetAnnotations()[names.AppliedPlacementAnnotation] ||
 		!was.GetStatus().LastScheduledTime.Equal(is.GetStatus().LastScheduledTime) ||
 		!equality.Semantic.DeepEqual(

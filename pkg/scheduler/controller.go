@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,7 +90,10 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 				changed:  store.Invalidate,
 				affected: listAffected(c, s, opts.SchedulerName),
 			}).
-			WithOptions(controller.Options{MaxConcurrentReconciles: opts.Workers}).
+			WithOptions(controller.Options{
+				MaxConcurrentReconciles: opts.Workers,
+				UsePriorityQueue:        ptr.To(false), // can hang at the end: controller-runtime issue 3538
+			}).
 			Complete(newReconciler(c, s, store, opts))
 		if err != nil {
 			return fmt.Errorf("adding controller %s: %w", s.name, err)

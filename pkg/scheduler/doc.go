@@ -14,6 +14,8 @@
 //   - If no decision is possible, what was placed stays where it is, except on
 //     clusters that are gone or being left. Nothing is removed for want of a
 //     better place.
+//   - A binding that its policy has released is never placed again; it only loses
+//     clusters that are gone.
 //   - One write per decision, through the subresource "schedule", and none if
 //     nothing changes: not for heartbeats, not for repeating a message.
 //   - Divided replicas move only for a reason that a person gave (another

@@ -6,7 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -18,18 +17,10 @@ import (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// enqueue adds a binding with the priority of its policy: of the bindings that
-// wait, the more urgent are served first.
+// enqueue adds a binding. All wait in the order in which they came: the priority
+// of a policy (spec.schedulePriority) has no say in this version.
 func enqueue(q queue, object client.Object) {
-	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}
-	b, isBinding := object.(workv1alpha2.Binding)
-	pq, hasPriorities := q.(priorityqueue.PriorityQueue[reconcile.Request])
-	if !isBinding || !hasPriorities || b.GetSpec().SchedulePriority == nil {
-		q.Add(request)
-		return
-	}
-	priority := int(b.GetSpec().SchedulePriority.Priority)
-	pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+	q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}})
 }
 
 // bindingHandler queues bindings.

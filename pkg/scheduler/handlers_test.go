@@ -12,11 +12,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 	"github.com/flotilla-io/flotilla/pkg/scheduler/snapshot"
@@ -24,21 +24,11 @@ import (
 
 // listing records what is queued, in order.
 type listing struct {
-	priorityqueue.PriorityQueue[reconcile.Request]
-	names      []string
-	priorities []int
+	queue
+	names []string
 }
 
-func (l *listing) Add(r reconcile.Request) { l.AddWithOpts(priorityqueue.AddOpts{}, r) }
-func (l *listing) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
-	for _, r := range requests {
-		priority := 0
-		if o.Priority != nil {
-			priority = *o.Priority
-		}
-		l.names, l.priorities = append(l.names, r.Name), append(l.priorities, priority)
-	}
-}
+func (l *listing) Add(r reconcile.Request) { l.names = append(l.names, r.Name) }
 
 func testScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
@@ -73,6 +63,10 @@ func bindings() map[string]*workv1alpha2.ResourceBinding {
 		binding("duplicated", true, specOf(2, placement{ReplicaScheduling: duplicated}, targets("us", 2)...)),
 		binding("no-replicas", true, specOf(0, placement{ReplicaScheduling: dividedBy()}, targets("us", 0)...)),
 		binding("no-placement", true, &workv1alpha2.ResourceBindingSpec{}),
+		release(binding("released", true, specOf(2, placement{ReplicaScheduling: duplicated}, targets("us", 2)...))),
+		release(binding("released-naming", true, specOf(2, placement{ClusterAffinity: named("us", "eu")}, targets("us", 2)...))),
+		release(binding("released-unscheduled", false, specOf(2, placement{}))),
+		release(binding("released-holder", true, specOf(2, placement{ReplicaScheduling: duplicated}, targets("eu", 2)...))),
 	} {
 		all[b.Name] = b
 	}
@@ -92,7 +86,7 @@ func clusterHandlerOver(t *testing.T, invalidations *int) clusterHandler {
 }
 
 func TestClusterHandler(t *testing.T) {
-	concerned := []string{"divided-holder", "divided-naming", "divided-unscheduled", "divided-weighing", "duplicated", "no-replicas"}
+	concerned := []string{"divided-holder", "divided-naming", "divided-unscheduled", "divided-weighing", "duplicated", "no-replicas", "released-holder"}
 	ctx := context.Background()
 	cases := map[string]struct {
 		reason      string
@@ -151,16 +145,19 @@ func TestClusterHandler(t *testing.T) {
 	}
 }
 
-func TestBindingHandlerPriority(t *testing.T) {
+// The warning about spec.schedulePriority promises this order.
+func TestBindingsAreServedAsTheyCome(t *testing.T) {
 	urgent := bindingOf(specOf(1, policyv1alpha1.Placement{}))
 	urgent.Name = "urgent"
 	urgent.Spec.SchedulePriority = &workv1alpha2.SchedulePriority{Priority: 7}
 	plain := bindingOf(specOf(1, policyv1alpha1.Placement{}))
+	plain.Name = "plain"
 	q := &listing{}
 	bindingHandler{}.Create(context.Background(), event.CreateEvent{Object: plain}, q)
 	bindingHandler{}.Update(context.Background(), event.UpdateEvent{ObjectOld: urgent, ObjectNew: urgent}, q)
-	if diff := cmp.Diff([]int{0, 7}, q.priorities); diff != "" {
-		t.Errorf("the policy's priority orders the queue (-want +got):\n%s", diff)
+	bindingHandler{}.Generic(context.Background(), event.GenericEvent{Object: plain}, q)
+	if diff := cmp.Diff([]string{"plain", "urgent", "plain"}, q.names); diff != "" {
+		t.Errorf("the order of the queue (-want +got):\n%s", diff)
 	}
 }
 
@@ -177,6 +174,10 @@ func TestBindingPredicate(t *testing.T) {
 		}},
 		"Spec":      {reason: "the generation counts changes of the spec", edit: func(b *workv1alpha2.ResourceBinding) { b.Generation = 2 }, want: true},
 		"Condition": {reason: "somebody has touched the condition", edit: func(b *workv1alpha2.ResourceBinding) { b.Status.Conditions = nil }, want: true},
+		"Released": {reason: "from now on it stays", edit: func(b *workv1alpha2.ResourceBinding) {
+			delete(b.Labels, names.PropagationPolicyPermanentIDLabel)
+		}, want: true},
+		"Relabelled": {reason: "labels of others are no reason", edit: func(b *workv1alpha2.ResourceBinding) { b.Labels["team"] = "web" }},
 		"Applied": {reason: "somebody has touched the record", edit: func(b *workv1alpha2.ResourceBinding) {
 			b.Annotations = map[string]string{"policy.karmada.io/applied-placement": "{}"}
 		}, want: true},

@@ -92,6 +92,9 @@ func responsible(b workv1alpha2.Binding, schedulerName string) bool {
 // decide returns the binding as it should be written, or nil if there is
 // nothing to write.
 func (r *reconciler) decide(b workv1alpha2.Binding, snap *snapshot.Snapshot) (workv1alpha2.Binding, Trigger, error) {
+	if released(b) {
+		return withoutGone(b, snap), TriggerClusterGone, nil
+	}
 	trigger, err := triggerOf(b, snap)
 	if err != nil {
 		return nil, trigger, err
@@ -217,6 +220,10 @@ func (r *reconciler) report(ctx context.Context, was, is workv1alpha2.Binding, t
 		Namespace:  spec.Resource.Namespace,
 		Name:       spec.Resource.Name,
 		UID:        spec.Resource.UID,
+	}
+	if released(was) {
+		logger.Info("Clusters that are gone were taken out of a binding that no policy claims", "clusters", len(spec.Clusters))
+		return
 	}
 	if !scheduled(is) {
 		condition := meta.FindStatusCondition(is.GetStatus().Conditions, workv1alpha2.Scheduled)

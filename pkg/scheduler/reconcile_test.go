@@ -133,9 +133,13 @@ func (d *desk) wantSaid(reason string, want ...string) {
 	d.said = nil
 }
 
+// bindingOf is a binding as the binding controller makes it, claimed by a policy.
 func bindingOf(spec *workv1alpha2.ResourceBindingSpec) *workv1alpha2.ResourceBinding {
 	return &workv1alpha2.ResourceBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello-deployment"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hello-deployment", Labels: map[string]string{
+			names.ResourceBindingPermanentIDLabel:   "of-the-binding",
+			names.PropagationPolicyPermanentIDLabel: "of-the-policy",
+		}},
 		Spec:       *spec,
 	}
 }

@@ -7,8 +7,8 @@
 //	APIEnablement     it serves the template's kind
 //
 // What runs is not moved for a passing weakness: a cluster that holds the
-// template already passes in spite of a NoSchedule taint, of being not ready, and
-// of an incomplete list of kinds. Taking work away from a failed cluster is
+// template already passes in spite of any taint, of being not ready, and of an
+// incomplete list of kinds. Taking work away from a failed or tainted cluster is
 // eviction, which is decided elsewhere and arrives here as an eviction task.
 //
 // Filters have no state and may be used from any goroutine.

@@ -197,8 +197,13 @@ func TestFilters(t *testing.T) {
 			cluster: healthy(taint("maintenance", "", noSchedule)),
 		},
 		"NoExecuteHeld": {
-			reason:  "NoExecute is about what is there, too",
+			reason:  "to drive out what is there, in its time, is eviction and decided elsewhere",
 			request: asking(held),
+			cluster: healthy(taint("maintenance", "", noExecute)),
+		},
+		"NoExecuteNew": {
+			reason:  "nothing new goes where things are driven out",
+			request: asking(),
 			cluster: healthy(taint("maintenance", "", noExecute)),
 			want:    "TaintToleration: taint maintenance is not tolerated",
 		},

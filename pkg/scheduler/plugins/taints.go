@@ -3,15 +3,14 @@ package plugins
 import (
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/scheduler/framework"
 	"github.com/flotilla-io/flotilla/pkg/scheduler/snapshot"
 )
 
 // TaintToleration keeps templates off clusters with a taint of effect NoSchedule
-// or NoExecute that the placement does not tolerate. A cluster that holds the
-// template already is refused only for NoExecute, and not for the taints that
-// say it is out of reach: those pass by themselves.
+// or NoExecute that the placement does not tolerate. It has no say about a cluster
+// that holds the template already: driving out what runs there, in its time
+// (tolerationSeconds), is eviction, which is decided elsewhere.
 type TaintToleration struct{}
 
 // Name implements framework.Filter.
@@ -19,18 +18,12 @@ func (TaintToleration) Name() string { return "TaintToleration" }
 
 // Check implements framework.Filter.
 func (TaintToleration) Check(request *framework.Request, cluster *snapshot.Cluster) (string, error) {
+	if request.Holds(cluster.Name()) {
+		return "", nil
+	}
 	for i := range cluster.Object.Spec.Taints {
 		taint := &cluster.Object.Spec.Taints[i]
-		switch taint.Effect {
-		case corev1.TaintEffectNoSchedule:
-			if request.Holds(cluster.Name()) {
-				continue
-			}
-		case corev1.TaintEffectNoExecute:
-			if request.Holds(cluster.Name()) && saysOutOfReach(taint) {
-				continue
-			}
-		default:
+		if taint.Effect != corev1.TaintEffectNoSchedule && taint.Effect != corev1.TaintEffectNoExecute {
 			continue
 		}
 		if !tolerated(request.Spec.Placement.ClusterTolerations, taint) {
@@ -38,10 +31,6 @@ func (TaintToleration) Check(request *framework.Request, cluster *snapshot.Clust
 		}
 	}
 	return "", nil
-}
-
-func saysOutOfReach(taint *corev1.Taint) bool {
-	return taint.Key == names.TaintClusterNotReady || taint.Key == names.TaintClusterUnreachable
 }
 
 // tolerated follows the rules for the tolerations of pods. For how long a taint
