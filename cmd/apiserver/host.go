@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	fedscheme "github.com/flotilla-io/flotilla/api/scheme"
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
 	"github.com/flotilla-io/flotilla/pkg/controlplane"
@@ -57,7 +58,8 @@ func host(ctx context.Context, server *apiserver.Server, opts *apiserver.Options
 	if err := mgr.Add(writer); err != nil {
 		return err
 	}
-	if err := scheduler.SetupWithManager(mgr, scheduler.Options{Recorder: writer.For("scheduler")}); err != nil {
+	// Events name the scheduler as they do when it runs on its own.
+	if err := scheduler.SetupWithManager(mgr, scheduler.Options{Recorder: writer.For(policyv1alpha1.DefaultSchedulerName)}); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -120,9 +121,11 @@ func run(ctx context.Context, opts *options) error {
 func managerOptions(opts *options) ctrl.Options {
 	timeout, warm := shutdownTimeout, true
 	return ctrl.Options{
-		Scheme:                        scheme.Scheme,
-		Cache:                         cache.Options{DefaultTransform: scheduler.Trim},
-		Controller:                    config.Controller{EnableWarmup: &warm},
+		Scheme: scheme.Scheme,
+		Cache:  cache.Options{DefaultTransform: scheduler.Trim},
+		// The queue by priority of this version can hang when it is shut down:
+		// controller-runtime issue 3538.
+		Controller:                    config.Controller{EnableWarmup: &warm, UsePriorityQueue: ptr.To(false)},
 		LeaderElection:                opts.leaderElect,
 		LeaderElectionID:              opts.leaseName(),
 		LeaderElectionNamespace:       opts.leaseNamespace,

@@ -35,3 +35,9 @@ func TestLeaseName(t *testing.T) {
 		t.Error("schedulers of different names would wait for each other")
 	}
 }
+
+func TestQueuesEnd(t *testing.T) {
+	if q := managerOptions(newOptions()).Controller.UsePriorityQueue; q == nil || *q {
+		t.Error("the queue by priority can hang when the process ends")
+	}
+}
