@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	cacheddiscovery "k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -30,6 +33,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/ttlafterfinished"
 	"k8s.io/kubernetes/pkg/serviceaccount"
 
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
@@ -118,7 +122,7 @@ func controllers(ctx context.Context, client kubernetes.Interface, meta metadata
 	system.Start(ctx.Done())
 	public.Start(ctx.Done())
 
-	namespaces := namespace.NewNamespaceController(ctx, client, meta, client.Discovery().ServerPreferredNamespacedResources, core.Namespaces(), 5*time.Minute, corev1.FinalizerKubernetes)
+	namespaces := namespace.NewNamespaceController(ctx, client, meta, toEmpty(client.Discovery()), core.Namespaces(), 5*time.Minute, corev1.FinalizerKubernetes)
 	roles := clusterroleaggregation.NewClusterRoleAggregation(shared.Rbac().V1().ClusterRoles(), client.RbacV1())
 	approving := approver.NewCSRApprovingController(ctx, client, csrs)
 	cleaning := cleaner.NewCSRCleanerController(client.CertificatesV1().CertificateSigningRequests(), csrs)
@@ -136,6 +140,26 @@ func controllers(ctx context.Context, client kubernetes.Interface, meta metadata
 		bootstrapSigner.Run,
 		tokenCleaner.Run,
 	}, nil
+}
+
+// toEmpty finds what a namespace has to be emptied of. Stored Works are deleted
+// like everything else, but nobody waits until none are listed: the computed ones
+// of a cluster are there as long as the cluster is.
+func toEmpty(client discovery.DiscoveryInterface) func() ([]*metav1.APIResourceList, error) {
+	return func() ([]*metav1.APIResourceList, error) {
+		lists, err := client.ServerPreferredNamespacedResources()
+		for _, list := range lists {
+			if list.GroupVersion != workv1alpha1.GroupVersion.String() {
+				continue
+			}
+			for i := range list.APIResources {
+				if r := &list.APIResources[i]; r.Name == workv1alpha1.ResourcePluralWork {
+					r.Verbs = slices.DeleteFunc(slices.Clone(r.Verbs), func(verb string) bool { return verb == "list" })
+				}
+			}
+		}
+		return lists, err
+	}
 }
 
 func workers(run func(context.Context, int), n int) func(context.Context) {

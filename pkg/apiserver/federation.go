@@ -185,9 +185,11 @@ func observe(w *workv1alpha1.Work, o agentv1alpha1.WorkObservation) {
 		return // refused on creation, so it does not happen
 	}
 	gvk := manifest.GroupVersionKind()
+	// The kind need not be served here, it may be one that only members have.
+	resource, _ := meta.UnsafeGuessKindToResource(gvk)
 	w.Status.ManifestStatuses = []workv1alpha1.ManifestStatus{{
 		Identifier: workv1alpha1.ResourceIdentifier{
-			Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind, Namespace: manifest.GetNamespace(), Name: manifest.GetName(),
+			Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind, Resource: resource.Resource, Namespace: manifest.GetNamespace(), Name: manifest.GetName(),
 		},
 		Status: o.Status, Health: workv1alpha1.ResourceHealth(o.Health),
 	}}

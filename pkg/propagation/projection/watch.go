@@ -24,11 +24,15 @@ const watchBatch = 128
 type WatchOptions struct {
 	// Name restricts to one Work, empty for all.
 	Name string
+	// Match leaves out the Works it is false for; nil takes all. It must look at
+	// nothing that changes in the life of a Work.
+	Match func(*workv1alpha1.Work) bool
 	// SpecOnly leaves out changes of reported status: agents make them.
 	SpecOnly bool
 	// ResourceVersion to start after; empty or "0" starts with all that is.
 	ResourceVersion string
-	// InitialEvents sends all that is first, then a bookmark that says so.
+	// InitialEvents sends all that is first, then, with Bookmarks, one that
+	// says so.
 	InitialEvents bool
 	// Bookmarks asks for bookmarks.
 	Bookmarks bool
@@ -66,10 +70,8 @@ func (p *Projection) Watch(ctx context.Context, cluster string, opts WatchOption
 	if from == 0 {
 		w.initialUntil = p.counter
 	} else {
-		for _, v := range views {
-			if from < v.horizon {
-				return nil, apierrors.NewResourceExpired("resourceVersion is older than the deletions that are remembered; list again")
-			}
+		if from < p.horizonOf(cluster, views) {
+			return nil, apierrors.NewResourceExpired("resourceVersion is older than the deletions that are remembered; list again")
 		}
 	}
 	go w.run(ctx)
@@ -96,7 +98,9 @@ func (w *watcher) run(ctx context.Context) {
 	defer close(w.events)
 	ticker := time.NewTicker(bookmarkPeriod)
 	defer ticker.Stop()
-	initial := w.opts.InitialEvents
+	// Who asks for no bookmarks is not told where the beginning ends: a watch
+	// without a version asks for initial events, but not for their end.
+	initial := w.opts.InitialEvents && w.opts.Bookmarks
 	for {
 		shots, at, wake, err := w.take()
 		if err != nil {
@@ -145,10 +149,11 @@ func (w *watcher) take() (shots []shot, at version, wake <-chan struct{}, err er
 		wake = views[0].wake
 	}
 	order := w.opts.order()
+	// What was deleted before the beginning concerns nobody who starts there.
+	if w.p.horizonOf(w.cluster, views) > max(w.from, w.initialUntil) {
+		return nil, 0, nil, apierrors.NewResourceExpired("too many deletions since the last event; list again")
+	}
 	for _, v := range views {
-		if v.horizon > w.from && w.from >= w.initialUntil && w.from > 0 {
-			return nil, 0, nil, apierrors.NewResourceExpired("too many deletions since the last event; list again")
-		}
 		for _, e := range v.since(w.from, order, watchBatch) {
 			shots = append(shots, w.p.snapshot(v, e, order))
 		}
@@ -163,32 +168,34 @@ func (w *watcher) take() (shots []shot, at version, wake <-chan struct{}, err er
 	}
 	seen := w.from
 	w.from = at
-	return markNew(shots, seen), at, wake, nil
-}
-
-// markNew tells additions from changes: created after what was seen is new.
-func markNew(shots []shot, seen version) []shot {
 	for i := range shots {
-		if shots[i].created <= seen {
-			shots[i].created = 0
-		}
+		// Within the beginning everything may be new to the client, whenever it
+		// was created.
+		shots[i].new = shots[i].created > seen || seen < w.initialUntil
 	}
-	return shots
+	return shots, at, wake, nil
 }
 
 func (w *watcher) event(s shot) (watch.Event, bool) {
 	if w.opts.Name != "" && s.name != w.opts.Name {
 		return watch.Event{}, false
 	}
+	if s.deleted != nil {
+		if s.new && s.created > w.initialUntil || s.changed <= w.initialUntil {
+			return watch.Event{}, false // came and went unseen
+		}
+	}
+	work := w.p.render(s)
+	if w.opts.Match != nil && !w.opts.Match(work) {
+		return watch.Event{}, false
+	}
 	switch {
-	case s.deleted != nil && (s.created != 0 || s.changed <= w.initialUntil):
-		return watch.Event{}, false // came and went unseen
 	case s.deleted != nil:
-		return watch.Event{Type: watch.Deleted, Object: w.p.render(s)}, true
-	case s.created != 0:
-		return watch.Event{Type: watch.Added, Object: w.p.render(s)}, true
+		return watch.Event{Type: watch.Deleted, Object: work}, true
+	case s.new:
+		return watch.Event{Type: watch.Added, Object: work}, true
 	default:
-		return watch.Event{Type: watch.Modified, Object: w.p.render(s)}, true
+		return watch.Event{Type: watch.Modified, Object: work}, true
 	}
 }
 

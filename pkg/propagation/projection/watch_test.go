@@ -97,8 +97,14 @@ func TestInitialEventsEndWithABookmark(t *testing.T) {
 	require.Equal(t, list(t, p, "eu").ResourceVersion, mark.ResourceVersion)
 
 	empty := newProjection("eu")
-	w = startWatch(t, empty, "eu", WatchOptions{InitialEvents: true})
+	w = startWatch(t, empty, "eu", WatchOptions{InitialEvents: true, Bookmarks: true})
 	require.Equal(t, watch.Bookmark, next(t, w).Type, "also when there is nothing")
+
+	w = startWatch(t, p, "eu", WatchOptions{InitialEvents: true})
+	for range 3 {
+		require.Equal(t, watch.Added, next(t, w).Type)
+	}
+	quiet(t, w) // a bookmark nobody asked for: the API server panics over it
 }
 
 // Agents make status changes, so they are not woken by them; but a change of
