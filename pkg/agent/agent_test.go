@@ -3,6 +3,8 @@ package agent
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/flotilla-io/flotilla/api/names"
@@ -213,10 +216,7 @@ func TestGuardHoldsShortLists(t *testing.T) {
 	})
 	require.Equal(t, 29, e.configMaps(), "a wrong token confirms nothing")
 
-	_, token, _ := strings.Cut(c.Message, ConfirmDeletionsAnnotation+"=")
-	e.fed.Edit(clusters, "", "eu", func(u *unstructured.Unstructured) {
-		u.SetAnnotations(map[string]string{ConfirmDeletionsAnnotation: token})
-	})
+	e.confirmDeletions()
 	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 21 })
 	e.eventually("the condition goes", func() bool { return e.condition(ConditionDeletionsHeld) == nil })
 }
@@ -265,7 +265,60 @@ func TestOtherFederationIsRefused(t *testing.T) {
 	e.start()
 	e.applied("new")
 	e.eventually("the condition goes", func() bool { return e.condition(ConditionFederationAccepted) == nil })
-	e.eventually("few enough to go unasked", func() bool { return e.configMaps() == 1 })
+	e.eventually("what the other one brought is held", func() bool { return e.condition(ConditionDeletionsHeld) != nil })
+	require.Equal(t, 4, e.configMaps())
+	e.confirmDeletions()
+	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 1 })
+}
+
+func TestJoiningAgainDeletesNothing(t *testing.T) {
+	for name, lost := range map[string]bool{"with its state": false, "without": true} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.many(3)
+			e.start()
+			e.eventually("all applied", func() bool { return e.configMaps() == 3 })
+			e.eventually("the stay is remembered", func() bool {
+				_, err := os.Stat(filepath.Join(e.opts.StateDir, "cluster.json"))
+				return err == nil
+			})
+			uid := func(name string) types.UID { return e.member.Get(fakekube.ConfigMaps, "default", name).GetUID() }
+			before := uid("cm-1")
+			e.halt()
+
+			e.fed.Remove(clusters, "", "eu")
+			for i := range 3 {
+				e.unwork(fmt.Sprintf("cm-%d", i))
+			}
+			if lost {
+				e.opts.StateDir = t.TempDir()
+			}
+			e.start()
+			e.eventually("what no list names is held", func() bool {
+				c := e.condition(ConditionDeletionsHeld)
+				return c != nil && strings.Contains(c.Message, "3 objects")
+			})
+			e.work("cm-1", nil, configMap("cm-1", "again"))
+			e.eventually("a work that is scheduled again takes its object up", func() bool {
+				value, _, _ := unstructured.NestedString(e.member.Get(fakekube.ConfigMaps, "default", "cm-1").Object, "data", "key")
+				return value == "again"
+			})
+			require.Equal(t, before, uid("cm-1"))
+
+			// Nor is another start of the agent a reason to believe the list.
+			e.halt()
+			e.forgetReports()
+			e.start()
+			e.applied("cm-1")
+			e.eventually("the others are still held", func() bool {
+				c := e.condition(ConditionDeletionsHeld)
+				return c != nil && strings.Contains(c.Message, "2 objects")
+			})
+			require.Equal(t, 3, e.configMaps())
+			e.confirmDeletions()
+			e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 1 })
+		})
+	}
 }
 
 func TestEverythingIsReportedAgainInANewEpoch(t *testing.T) {

@@ -12,6 +12,8 @@
 //   - A full list that would delete more than the inventory's guard lets go is held until a person
 //     confirms: the Cluster's condition DeletionsHeld has the token, the annotation
 //     ConfirmDeletionsAnnotation takes it. Deletions that arrive as events were asked for.
+//   - So is everything that the first list after the cluster joined again does not name: a cluster
+//     that leaves keeps its workloads, and may get them back.
 //   - A work that could not be rendered keeps its last good manifest.
 //
 // Without the federation the agent goes on: what was wanted last stays in force, across its own

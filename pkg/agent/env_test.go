@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -230,6 +231,17 @@ func (e *env) condition(kind string) *metav1.Condition {
 		}
 	}
 	return nil
+}
+
+// confirmDeletions does what the condition says.
+func (e *env) confirmDeletions() {
+	e.t.Helper()
+	c := e.condition(ConditionDeletionsHeld)
+	require.NotNil(e.t, c)
+	_, token, _ := strings.Cut(c.Message, ConfirmDeletionsAnnotation+"=")
+	e.fed.Edit(clusters, "", "eu", func(u *unstructured.Unstructured) {
+		u.SetAnnotations(map[string]string{ConfirmDeletionsAnnotation: token})
+	})
 }
 
 func (e *env) deployment(name string) *unstructured.Unstructured {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,6 +40,7 @@ type hold struct {
 type orphan struct {
 	inventory.Object
 	work string
+	made time.Time
 }
 
 // take moves what would delete out of a plan.

@@ -65,7 +65,7 @@ func (s *scanner) orphanOf(resource kinds.Resource, object *metav1.PartialObject
 		metav1.GetControllerOf(object) != nil || object.DeletionTimestamp != nil {
 		return orphan{}, false
 	}
-	return orphan{work: work, Object: inventory.Object{
+	return orphan{work: work, made: object.CreationTimestamp.Time, Object: inventory.Object{
 		Key:     inventory.Key{Group: resource.Group, Kind: resource.Kind, Namespace: object.Namespace, Name: object.Name},
 		Version: resource.Version,
 		UID:     object.UID,
@@ -73,22 +73,24 @@ func (s *scanner) orphanOf(resource kinds.Resource, object *metav1.PartialObject
 }
 
 // orphans takes in what a scan found: what no work of the federation accounts for is deleted, or held
-// if it is too much of all there is.
+// if it is too much of all there is or was left by an earlier stay of the cluster in the federation.
 func (i *intake) orphans(found []orphan) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	doomed := map[inventory.Key]orphan{}
+	left := false
 	for _, o := range found {
 		if prunes, listed := i.listed[o.work]; listed && !prunes || i.engine.Claimed(o.Key) {
 			continue
 		}
 		doomed[o.Key] = o
+		left = left || i.stay.precedes(o.made)
 	}
 	total := len(doomed)
 	for _, record := range i.engine.Records() {
 		total += len(record.Objects)
 	}
-	if i.guard.Holds(len(doomed)+i.hold.count(), total) {
+	if left || i.guard.Holds(len(doomed)+i.hold.count(), total) {
 		i.hold.orphans = doomed
 		i.onHold()
 		return

@@ -40,6 +40,8 @@ type engine interface {
 type intake struct {
 	engine engine
 	guard  inventory.Guard
+	// stay tells whether a list may mean what it does not say.
+	stay *membership
 	// onEpoch is called when a list comes from another life of the API server than the last one.
 	onEpoch func()
 	// onHold is called when what is held may have changed. It must not block or call back.
@@ -137,7 +139,7 @@ func (i *intake) Replace(items []any, version string) error {
 	}
 	plan := inventory.Diff(i.engine.Records(), want, kept)
 	i.hold = hold{orphans: i.hold.orphans}
-	if plan.Held || i.guard.Holds(len(plan.Doomed), plan.Total) {
+	if plan.Held || i.stay.renewed() || i.guard.Holds(len(plan.Doomed), plan.Total) {
 		i.hold.take(&plan, bad)
 	}
 	for name := range kept {
@@ -192,9 +194,16 @@ func (i *intake) follow(ctx context.Context, f *federation, admit func(context.C
 			if err := admit(ctx); err != nil {
 				return nil, err
 			}
+			if err := i.stay.look(ctx); err != nil {
+				return nil, err
+			}
 			return f.listWorks(ctx)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			// A watch begins after its list was taken in.
+			if err := i.stay.settle(); err != nil {
+				return nil, err
+			}
 			return f.watchWorks(ctx, options)
 		},
 	}

@@ -19,6 +19,7 @@ const (
 	worksDir       = "works"
 	federationFile = "federation.json"
 	memberFile     = "member.json"
+	clusterFile    = "cluster.json"
 	suffix         = ".json"
 	scratchPrefix  = ".tmp-"
 	maxFileName    = 200
@@ -127,6 +128,12 @@ func (s *Store) Member() (types.UID, error) { return s.readUID(memberFile) }
 
 // SetMember remembers the cluster, durably.
 func (s *Store) SetMember(uid types.UID) error { return s.writeUID(memberFile, uid) }
+
+// Cluster is the UID of the Cluster object whose works this inventory is of; empty when there was none.
+func (s *Store) Cluster() (types.UID, error) { return s.readUID(clusterFile) }
+
+// SetCluster remembers the Cluster object, durably.
+func (s *Store) SetCluster(uid types.UID) error { return s.writeUID(clusterFile, uid) }
 
 func (s *Store) readUID(file string) (types.UID, error) {
 	if s.dir == "" {

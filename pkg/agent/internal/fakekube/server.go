@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -204,6 +205,9 @@ func (s *Server) Remove(resource Resource, namespace, name string) {
 	s.remove(resource, key{resource.Group, resource.Resource, namespace, name})
 }
 
+// clock is the time in all servers: a second passes with each object.
+var clock atomic.Int64
+
 // put stores an object and tells watches. Called under the lock.
 func (s *Server) put(resource Resource, object map[string]any, kind string) {
 	u := &unstructured.Unstructured{Object: object}
@@ -214,6 +218,11 @@ func (s *Server) put(resource Resource, object map[string]any, kind string) {
 	if u.GetUID() == "" {
 		s.uids++
 		u.SetUID(typesUID(fmt.Sprintf("uid-%d", s.uids)))
+	}
+	if old == nil {
+		u.SetCreationTimestamp(metav1.Unix(clock.Add(1), 0))
+	} else {
+		u.SetCreationTimestamp((&unstructured.Unstructured{Object: old.object}).GetCreationTimestamp())
 	}
 	e := event{version: s.version, resource: resource.GroupResource(), kind: kind, object: object}
 	if old != nil {
