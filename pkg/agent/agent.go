@@ -137,7 +137,7 @@ func (a *Agent) wire(member *apply.Member) {
 	a.intake = &intake{
 		engine: a.engine, guard: *a.opts.Guard, listed: map[string]bool{},
 		stay:    &membership{cluster: a.federation.cluster.Get, known: a.store.Cluster, remember: a.store.SetCluster},
-		onEpoch: a.reporter.Reset, onHold: a.writer.Soon,
+		onEpoch: a.reporter.Reset, onHold: a.writer.Soon, onWork: a.reporter.Listed,
 		onListed: func() { a.scanOnce.Do(func() { close(a.scan) }) },
 	}
 }

@@ -46,6 +46,8 @@ type intake struct {
 	onEpoch func()
 	// onHold is called when what is held may have changed. It must not block or call back.
 	onHold func()
+	// onWork is called for each work that the federation says it has, under the same terms.
+	onWork func(name string)
 	// onListed is called after each full list was taken in, under the same terms.
 	onListed func()
 
@@ -79,6 +81,7 @@ func (i *intake) Add(obj any) error {
 	defer i.mu.Unlock()
 	// The event is about this work alone: whatever was held of it is settled by it.
 	i.settle(work.Name)
+	defer i.onWork(work.Name)
 	if !rendered(work) {
 		i.listed[work.Name] = false
 		i.engine.Keep(work.Name)
@@ -151,6 +154,9 @@ func (i *intake) Replace(items []any, version string) error {
 	}
 	for name := range i.hold.changed {
 		i.engine.Hold(name)
+	}
+	for name := range listed {
+		i.onWork(name)
 	}
 	i.adopt()
 	i.onHold()

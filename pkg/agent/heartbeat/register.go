@@ -14,6 +14,8 @@ import (
 var (
 	// ErrNameTaken means that another member is registered under this agent's cluster name.
 	ErrNameTaken = errors.New("another member owns this cluster name")
+	// ErrLeaving means that the Cluster of that name is being deleted.
+	ErrLeaving = errors.New("the cluster of this name is leaving")
 	// ErrMode means that the cluster is registered with another sync mode.
 	ErrMode = errors.New("the cluster is registered with another sync mode")
 )
@@ -59,6 +61,8 @@ func Register(ctx context.Context, clusters Clusters, r Registration) error {
 		return fmt.Errorf("register cluster %s: %w", r.Name, err)
 	}
 	switch {
+	case cluster.DeletionTimestamp != nil:
+		return fmt.Errorf("register cluster %s: %w: it can join when the Cluster is gone", r.Name, ErrLeaving)
 	case cluster.Spec.ID != "" && cluster.Spec.ID != r.ID:
 		return fmt.Errorf("register cluster %s: %w: it has spec.id %s, this member is %s. Give this agent another --cluster-name, or delete the Cluster if the other member is gone",
 			r.Name, ErrNameTaken, cluster.Spec.ID, r.ID)

@@ -7,5 +7,9 @@
 // The federation folds observations in memory before it writes them, so one that crashed may have
 // lost what it had taken: after each change of its epoch Reset makes everything be sent again.
 //
+// An observation that the federation refuses, because it has no such work, is kept: the work may be
+// listed (again) without having changed, then Listed makes it be sent once more. It is also sent a few
+// more times by itself, in case another API server was behind.
+//
 // Concurrency: Reporter is safe for concurrent use; Run is called once.
 package status

@@ -27,8 +27,13 @@ type Options struct {
 	MaxBatch int
 	// MaxBackoff bounds the wait after a failed report. Default 10 s.
 	MaxBackoff time.Duration
-	Clock      clock.WithTicker
+	// Recheck is how long to wait before an observation that was not taken is sent again. Default 5 s.
+	Recheck time.Duration
+	Clock   clock.WithTicker
 }
+
+// maxRechecks bounds how often that is done unless the work is listed again.
+const maxRechecks = 6
 
 // Reporter sends observations of works. See the package comment.
 type Reporter struct {
@@ -50,6 +55,16 @@ type entry struct {
 	digest      digest
 	// taken is the digest of what the federation has taken.
 	taken digest
+	// refused is set when it did not take what it was sent last.
+	refused bool
+	// rechecks counts how often that was sent again, listings how often the federation named the work.
+	rechecks, listings int
+}
+
+// sent is what was sent of a work.
+type sent struct {
+	digest
+	listings int
 }
 
 // New returns a Reporter with nothing to report.
@@ -62,6 +77,9 @@ func New(opts Options) *Reporter {
 	}
 	if opts.MaxBackoff == 0 {
 		opts.MaxBackoff = 10 * time.Second
+	}
+	if opts.Recheck == 0 {
+		opts.Recheck = 5 * time.Second
 	}
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
@@ -86,11 +104,44 @@ func (r *Reporter) Set(observation agentv1alpha1.WorkObservation) {
 		return
 	}
 	e.observation, e.digest = observation, sum
+	e.refused, e.rechecks = false, 0
 	if e.taken == sum {
 		delete(r.dirty, observation.Name) // changed and changed back before it was sent
 		return
 	}
 	r.mark(observation.Name)
+}
+
+// Listed says that the federation has this work, be it again: what it did not take of it before, it
+// may take now. It does not block.
+func (r *Reporter) Listed(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.works[name]; e != nil {
+		e.listings++
+		e.rechecks = 0
+		r.again(name, e)
+	}
+}
+
+// again sends what was refused once more. Called under the lock.
+func (r *Reporter) again(name string, e *entry) {
+	if e.refused {
+		e.refused, e.taken = false, digest{}
+		r.mark(name)
+	}
+}
+
+// recheck is for an API server that knew less than the one that works are read from.
+func (r *Reporter) recheck() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, e := range r.works {
+		if e.refused && e.rechecks < maxRechecks {
+			e.rechecks++
+			r.again(name, e)
+		}
+	}
 }
 
 // Forget drops what is known of a work.
@@ -118,10 +169,15 @@ func (r *Reporter) Reset() {
 func (r *Reporter) Run(ctx context.Context) {
 	first := wait.Backoff{Duration: r.opts.Interval, Factor: 2, Steps: 10, Cap: r.opts.MaxBackoff, Jitter: 0.3}
 	backoff := first
+	recheck := r.opts.Clock.NewTicker(r.opts.Recheck)
+	defer recheck.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-recheck.C():
+			r.recheck()
+			continue
 		case <-r.wake:
 		}
 		delay := r.opts.Interval
@@ -150,12 +206,12 @@ func (r *Reporter) Run(ctx context.Context) {
 // flush sends what is dirty, in batches.
 func (r *Reporter) flush(ctx context.Context) error {
 	for {
-		batch, sent, resets := r.next()
+		batch, out, resets := r.next()
 		if len(batch) == 0 {
 			return nil
 		}
 		rejected, err := r.opts.Post(ctx, batch)
-		r.settle(sent, resets, err)
+		r.settle(out, rejected, resets, err)
 		if err != nil {
 			return err
 		}
@@ -169,7 +225,7 @@ func (r *Reporter) flush(ctx context.Context) error {
 }
 
 // next takes a batch out of what is dirty, in order of names.
-func (r *Reporter) next() ([]agentv1alpha1.WorkObservation, map[string]digest, int) {
+func (r *Reporter) next() ([]agentv1alpha1.WorkObservation, map[string]sent, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	names := make([]string, 0, len(r.dirty))
@@ -179,31 +235,42 @@ func (r *Reporter) next() ([]agentv1alpha1.WorkObservation, map[string]digest, i
 	slices.Sort(names)
 	names = names[:min(len(names), r.opts.MaxBatch)]
 	batch := make([]agentv1alpha1.WorkObservation, 0, len(names))
-	sent := make(map[string]digest, len(names))
+	out := make(map[string]sent, len(names))
 	for _, name := range names {
 		e := r.works[name]
 		batch = append(batch, e.observation)
-		sent[name] = e.digest
+		out[name] = sent{e.digest, e.listings}
 		delete(r.dirty, name)
 	}
-	return batch, sent, r.resets
+	return batch, out, r.resets
 }
 
-// settle notes what became of a batch. Rejected observations count as taken: the work is another one
-// by now, and its next observation differs.
-func (r *Reporter) settle(sent map[string]digest, resets int, err error) {
+// settle notes what became of a batch. What was not taken is not sent again for now: the federation has
+// no such work, or another one of that name. It may come to have it, though, unchanged: see Listed.
+func (r *Reporter) settle(out map[string]sent, rejected []agentv1alpha1.RejectedObservation, resets int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, sum := range sent {
+	for name, was := range out {
 		e := r.works[name]
 		if e == nil {
 			continue
 		}
 		if err == nil && resets == r.resets {
-			e.taken = sum
+			e.taken = was.digest
 		}
 		if e.digest != e.taken {
 			r.mark(name)
+		}
+	}
+	for _, item := range rejected {
+		was, ok := out[item.Name]
+		e := r.works[item.Name]
+		if err != nil || !ok || e == nil || e.digest != was.digest || e.digest != e.taken {
+			continue
+		}
+		e.refused = true
+		if e.listings != was.listings {
+			r.again(item.Name, e) // it was listed while the report was on its way
 		}
 	}
 }

@@ -22,6 +22,7 @@ type server struct {
 	batches []batch
 	state   map[string]string
 	onPost  func()
+	unknown map[string]bool // works that this server does not have
 }
 
 type batch struct {
@@ -38,12 +39,17 @@ func (s *server) post(_ context.Context, works []agentv1alpha1.WorkObservation) 
 	if s.fail != nil {
 		return nil, s.fail
 	}
+	var rejected []agentv1alpha1.RejectedObservation
 	for _, w := range works {
 		b.names = append(b.names, w.Name)
+		if s.unknown[w.Name] {
+			rejected = append(rejected, agentv1alpha1.RejectedObservation{Name: w.Name, Reason: agentv1alpha1.RejectedNotFound})
+			continue
+		}
 		s.state[w.Name] = w.Message
 	}
 	s.batches = append(s.batches, b)
-	return nil, nil
+	return rejected, nil
 }
 
 // pass lets time pass, which costs nothing in a bubble of fake time.
@@ -127,6 +133,51 @@ func TestResetEndsTheWaitAfterAFailure(t *testing.T) {
 		r.Reset()
 		pass(time.Second)
 		require.Equal(t, map[string]string{"a": "1"}, s.state)
+	})
+}
+
+func TestWhatWasNotTakenIsSentAgainOnceTheWorkIsListed(t *testing.T) {
+	run(t, Options{Recheck: time.Hour}, func(s *server, r *Reporter) {
+		s.unknown = map[string]bool{"a": true}
+		r.Set(observation("a", "1"))
+		r.Set(observation("b", "1"))
+		pass(time.Minute)
+		require.Equal(t, map[string]string{"b": "1"}, s.state)
+		sent := len(s.batches)
+		r.Listed("b")
+		pass(time.Minute)
+		require.Len(t, s.batches, sent, "what was taken is not sent again")
+
+		s.unknown = nil
+		r.Listed("a")
+		pass(time.Second)
+		require.Equal(t, map[string]string{"a": "1", "b": "1"}, s.state)
+	})
+}
+
+func TestAWorkListedWhileItsReportIsRefused(t *testing.T) {
+	run(t, Options{Recheck: time.Hour}, func(s *server, r *Reporter) {
+		s.took, s.unknown = 100*time.Millisecond, map[string]bool{"a": true}
+		r.Set(observation("a", "1"))
+		pass(50 * time.Millisecond)
+		r.Listed("a")
+		pass(75 * time.Millisecond)
+		s.unknown = nil
+		pass(time.Second)
+		require.Equal(t, map[string]string{"a": "1"}, s.state)
+	})
+}
+
+func TestAServerThatIsBehindIsAskedAFewTimes(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		s.unknown = map[string]bool{"a": true, "never": true}
+		r.Set(observation("a", "1"))
+		r.Set(observation("never", "1"))
+		pass(7 * time.Second)
+		delete(s.unknown, "a")
+		pass(time.Hour)
+		require.Equal(t, map[string]string{"a": "1"}, s.state)
+		require.LessOrEqual(t, len(s.batches), 2+maxRechecks)
 	})
 }
 
