@@ -21,9 +21,11 @@ import (
 )
 
 const (
-	// mappingPatience is how long a kind may be unknown to discovery before its
-	// bindings are served without manifests.
-	mappingPatience = 5 * time.Second
+	// readPatience is how long a kind may take to be found and listed before the
+	// Works of its bindings are served without manifests, which agents take as a
+	// reason to leave alone what they have. A conversion webhook that nobody
+	// answers is one way for it to take for ever.
+	readPatience = 10 * time.Second
 	// firstAsk and lastAsk bound the pause between two questions to discovery.
 	firstAsk = time.Second
 	lastAsk  = 30 * time.Second
@@ -45,7 +47,7 @@ type kinds struct {
 	view interface {
 		SetTemplate(*unstructured.Unstructured)
 		DeleteTemplate(projection.TemplateKey)
-		KindReady(kind schema.GroupKind, resource string)
+		SetPlural(kind schema.GroupKind, resource string)
 	}
 
 	mu      sync.Mutex
@@ -82,23 +84,27 @@ func (k *kinds) ready() []<-chan struct{} {
 }
 
 func (k *kinds) run(ctx context.Context, gvk schema.GroupVersionKind, ready chan struct{}) {
-	var once sync.Once
-	done := func(resource string) {
-		once.Do(func() {
-			k.view.KindReady(gvk.GroupKind(), resource)
-			close(ready)
-		})
-	}
+	done := sync.OnceFunc(func() { close(ready) })
+	// A kind that cannot be read must not keep the others from being served.
+	patience := time.AfterFunc(readPatience, done)
+	defer patience.Stop()
 	templates := newSink(k.view.SetTemplate, func(n types.NamespacedName) {
 		k.view.DeleteTemplate(projection.TemplateKey{GroupKind: gvk.GroupKind(), Namespace: n.Namespace, Name: n.Name})
 	})
 	for ctx.Err() == nil {
-		resource, err := k.resource(ctx, gvk, func() { done("") })
+		resource, err := k.resource(ctx, gvk)
 		if err != nil {
 			return // ctx ended
 		}
-		k.read(ctx, gvk, resource, templates, func() { done(resource.Resource) })
-		k.mapper.Reset() // the resource is gone: another version may be there
+		k.view.SetPlural(gvk.GroupKind(), resource.Resource)
+		k.read(ctx, gvk, resource, templates, done)
+		// The resource is gone: another version may be there, but discovery may
+		// take a moment to say so.
+		select {
+		case <-ctx.Done():
+		case <-time.After(firstAsk):
+		}
+		k.mapper.Reset()
 	}
 }
 
@@ -124,11 +130,9 @@ func (k *kinds) read(ctx context.Context, gvk schema.GroupVersionKind, resource 
 	run(ctx, "templates of "+gvk.GroupKind().String(), lw, &unstructured.Unstructured{}, into)
 }
 
-// resource asks discovery until it knows the kind. After a while the bindings of
-// the kind are served all the same, without manifests, so that agents keep what
-// they have.
-func (k *kinds) resource(ctx context.Context, gvk schema.GroupVersionKind, giveUp func()) (schema.GroupVersionResource, error) {
-	started, pause := time.Now(), firstAsk
+// resource asks discovery until it knows the kind.
+func (k *kinds) resource(ctx context.Context, gvk schema.GroupVersionKind) (schema.GroupVersionResource, error) {
+	pause := firstAsk
 	for {
 		mapping, err := k.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		if meta.IsNoMatchError(err) {
@@ -138,9 +142,6 @@ func (k *kinds) resource(ctx context.Context, gvk schema.GroupVersionKind, giveU
 			return mapping.Resource, nil
 		}
 		klog.FromContext(ctx).V(2).Info("Kind of a binding is not served, asking again", "kind", gvk, "err", err)
-		if time.Since(started) > mappingPatience {
-			giveUp()
-		}
 		select {
 		case <-ctx.Done():
 			return schema.GroupVersionResource{}, ctx.Err()

@@ -12,6 +12,8 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/flotilla-io/flotilla/pkg/apiserver/filterwatch"
 )
 
 // sink follows a list and watch without keeping the objects: it remembers their
@@ -102,7 +104,7 @@ func follow[T metav1.Object](ctx context.Context, name string, from store, examp
 			if err != nil {
 				return nil, err
 			}
-			return watch.Filter(w, unwrap), nil
+			return filterwatch.New(w, unwrap), nil
 		},
 	}
 	run(ctx, name, lw, example, into)

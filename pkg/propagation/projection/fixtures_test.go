@@ -25,7 +25,7 @@ var (
 
 func newProjection(clusters ...string) *Projection {
 	p := New(interpreter.New(), epoch)
-	p.KindReady(deployments, "deployments")
+	p.SetPlural(deployments, "deployments")
 	for _, c := range clusters {
 		p.SetCluster(cluster(c))
 	}

@@ -24,9 +24,10 @@ func FuzzTemplate(f *testing.F) {
 		}
 		gvk := obj.GroupVersionKind()
 		p := newProjection("eu")
-		p.KindReady(gvk.GroupKind(), "things")
+		p.SetPlural(gvk.GroupKind(), "things")
 		p.SetTemplate(obj)
 		b := divided("a", on("eu", replicas))
+		b.Namespace = obj.GetNamespace()
 		b.Spec.Resource = workv1alpha2.ObjectReference{
 			APIVersion: schema.GroupVersion{Group: gvk.Group, Version: gvk.Version}.String(), Kind: gvk.Kind,
 			Namespace: obj.GetNamespace(), Name: obj.GetName(),

@@ -52,8 +52,6 @@ type view struct {
 	// horizon is the version of the newest tombstone that was dropped: a watch
 	// from before it may have missed a deletion.
 	horizon version
-	// gone says that the cluster is no longer registered.
-	gone bool
 	// wake is closed when something changes, and replaced.
 	wake chan struct{}
 }
@@ -85,8 +83,9 @@ func (v *view) change(e *entry, at version, spec bool) {
 	v.notify()
 }
 
-// remove turns e into a tombstone.
-func (v *view) remove(e *entry, at version, last *workv1alpha1.Work) {
+// remove turns e into a tombstone, and returns the version of the newest one
+// that was forgotten for it, 0 when none was.
+func (v *view) remove(e *entry, at version, last *workv1alpha1.Work) (forgotten version) {
 	delete(v.entries, e.name)
 	e.deleted, e.last, e.src, e.work = true, last, nil, nil
 	v.change(e, at, true)
@@ -94,7 +93,8 @@ func (v *view) remove(e *entry, at version, last *workv1alpha1.Work) {
 	for cursor := v.head[byLatest]; v.tombstones > maxTombstones && cursor != nil; {
 		next := cursor.links[byLatest].next
 		if cursor.deleted {
-			v.horizon = cursor.changed[byLatest]
+			forgotten = cursor.changed[byLatest]
+			v.horizon = max(v.horizon, forgotten)
 			for o := range orders {
 				v.unlink(cursor, o)
 			}
@@ -102,6 +102,7 @@ func (v *view) remove(e *entry, at version, last *workv1alpha1.Work) {
 		}
 		cursor = next
 	}
+	return forgotten
 }
 
 // since returns up to limit entries that changed after from, oldest first.

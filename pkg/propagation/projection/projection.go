@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"maps"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,13 +31,15 @@ type Projection struct {
 	bindings  map[Key]*source
 	spaces    map[string]*source // namespaces that go everywhere
 	byTmpl    map[TemplateKey]map[*source]struct{}
+	byWork    map[string]map[*source]struct{} // by the name of their Works
 	templates map[TemplateKey]*template
-	// ready are the kinds whose templates have been listed. Works of other
-	// kinds wait: a template not seen yet is not a template that is missing.
-	// The value is the kind's plural.
-	ready  map[schema.GroupKind]string
-	views  map[string]*view
-	stored map[Key]*workv1alpha1.Work // by execution namespace and name
+	// plurals are those of the kinds whose templates have been listed.
+	plurals map[schema.GroupKind]string
+	// horizon is the version of the last change that watches of all clusters
+	// cannot be told of: a cluster left, or deletions were forgotten.
+	horizon version
+	views   map[string]*view
+	stored  map[Key]*workv1alpha1.Work // by execution namespace and name
 	// anyView is closed when any view changes, and replaced.
 	anyView chan struct{}
 
@@ -53,8 +56,9 @@ func New(interpreter Interpreter, epoch uint32) *Projection {
 		bindings:    map[Key]*source{},
 		spaces:      map[string]*source{},
 		byTmpl:      map[TemplateKey]map[*source]struct{}{},
+		byWork:      map[string]map[*source]struct{}{},
 		templates:   map[TemplateKey]*template{},
-		ready:       map[schema.GroupKind]string{namespaceKind: "namespaces"},
+		plurals:     map[schema.GroupKind]string{namespaceKind: "namespaces"},
 		views:       map[string]*view{},
 		stored:      map[Key]*workv1alpha1.Work{},
 		anyView:     make(chan struct{}),
@@ -68,11 +72,20 @@ func (p *Projection) next() version {
 	return p.counter
 }
 
-// SetBinding adds or replaces a binding. The projection keeps b.
+// SetBinding adds or replaces a binding. The projection keeps b. A binding about
+// a template of another namespace has no Works: whoever may write bindings in
+// one namespace has no say over another.
 func (p *Projection) SetBinding(b workv1alpha2.Binding) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key := KeyOf(b)
+	if b.GetSpec().Resource.Namespace != b.GetNamespace() {
+		if src := p.bindings[key]; src != nil {
+			p.drop(src)
+			delete(p.bindings, key)
+		}
+		return
+	}
 	src := p.bindings[key]
 	if src != nil && src.template != templateKeyOf(b) {
 		p.drop(src)
@@ -103,22 +116,11 @@ func (p *Projection) DeleteBinding(key Key) {
 	}
 }
 
-// KindReady says that the templates of a kind, whose plural is resource, have
-// been listed.
-func (p *Projection) KindReady(kind schema.GroupKind, resource string) {
+// SetPlural notes the resource of a kind, for the identifiers in statuses.
+func (p *Projection) SetPlural(kind schema.GroupKind, resource string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ready := p.ready[kind]; ready {
-		return
-	}
-	p.ready[kind] = resource
-	for key, sources := range p.byTmpl {
-		if key.GroupKind == kind {
-			for src := range sources {
-				p.place(src)
-			}
-		}
-	}
+	p.plurals[kind] = resource
 }
 
 // SetCluster registers a cluster, so that it has Works to read, or updates what
@@ -136,7 +138,8 @@ func (p *Projection) SetCluster(c *clusterv1alpha1.Cluster) {
 		return
 	}
 	v = newView(c)
-	v.traits = seen
+	// What a cluster of this name was told before it left is of no use now.
+	v.traits, v.horizon = seen, p.next()
 	p.views[c.Name] = v
 	p.placeAll("")
 	for key, work := range p.stored {
@@ -162,7 +165,7 @@ func (p *Projection) RemoveCluster(name string) {
 			delete(e.src.placed, name)
 		}
 	}
-	v.gone = true
+	p.horizon = p.next()
 	v.notify()
 	p.notifyAny()
 }
@@ -187,10 +190,16 @@ func (p *Projection) SetStored(work *workv1alpha1.Work) {
 		return // a computed Work has the name; the store refuses such creates
 	default:
 		e.work = work
-		// Without a spec change only status or metadata moved.
-		v.change(e, p.next(), before == nil || before.Generation != work.Generation || work.DeletionTimestamp != nil)
+		v.change(e, p.next(), before == nil || matters(before, work))
 	}
 	p.notifyAny()
+}
+
+// matters says whether a stored Work changed in what an agent acts on; statuses
+// do not. Annotations do: conflicts are resolved by one.
+func matters(before, after *workv1alpha1.Work) bool {
+	return before.UID != after.UID || before.Generation != after.Generation || after.DeletionTimestamp != nil ||
+		!maps.Equal(before.Annotations, after.Annotations)
 }
 
 // DeleteStored takes a stored Work away.
@@ -206,28 +215,35 @@ func (p *Projection) DeleteStored(namespace, name string) {
 		return
 	}
 	if e := v.entries[name]; e != nil && e.work != nil {
-		v.remove(e, p.next(), work)
+		p.bury(v, e, work, nil)
 		p.notifyAny()
 	}
 }
 
 func (p *Projection) link(src *source) {
-	set := p.byTmpl[src.template]
-	if set == nil {
-		set = map[*source]struct{}{}
-		p.byTmpl[src.template] = set
+	insert(p.byTmpl, src.template, src)
+	insert(p.byWork, src.workName, src)
+}
+
+func insert[K comparable](index map[K]map[*source]struct{}, key K, src *source) {
+	if index[key] == nil {
+		index[key] = map[*source]struct{}{}
 	}
-	set[src] = struct{}{}
+	index[key][src] = struct{}{}
+}
+
+func remove[K comparable](index map[K]map[*source]struct{}, key K, src *source) {
+	if delete(index[key], src); len(index[key]) == 0 {
+		delete(index, key)
+	}
 }
 
 // drop takes a source's Works away and forgets it.
 func (p *Projection) drop(src *source) {
+	remove(p.byTmpl, src.template, src)
+	remove(p.byWork, src.workName, src)
 	for cluster, e := range src.placed {
 		p.withdraw(src, cluster, e)
-	}
-	delete(p.byTmpl[src.template], src)
-	if len(p.byTmpl[src.template]) == 0 {
-		delete(p.byTmpl, src.template)
 	}
 	p.notifyAny()
 }
@@ -238,15 +254,27 @@ func (p *Projection) withdraw(src *source, cluster string, e *entry) {
 	if v == nil {
 		return
 	}
-	at := p.next()
-	v.remove(e, at, tombstone(p.inputs(src, cluster, share{replicas: -1}), formatVersion(p.epoch, at)))
+	p.bury(v, e, tombstone(p.inputs(src, cluster, share{replicas: -1}), ""), src)
+}
+
+// bury takes an entry of a source, nil for a stored one, away. Its name is free
+// then for whoever else wanted it.
+func (p *Projection) bury(v *view, e *entry, last *workv1alpha1.Work, of *source) {
+	forgotten := v.remove(e, p.next(), last)
+	p.horizon = max(p.horizon, forgotten)
+	if work := p.stored[Key{names.ExecutionNamespace(v.cluster.Name), e.name}]; work != nil {
+		v.add(&entry{name: e.name, work: work}, p.next())
+		return
+	}
+	for other := range p.byWork[e.name] {
+		if other != of {
+			p.place(other)
+		}
+	}
 }
 
 // place brings the entries of a source in line with its inputs.
 func (p *Projection) place(src *source) {
-	if _, ready := p.ready[src.template.GroupKind]; !ready && src.binding != nil {
-		return
-	}
 	tmpl := p.templates[src.template]
 	want := p.wanted(src, tmpl)
 	for cluster, e := range src.placed {
@@ -311,7 +339,7 @@ func (p *Projection) inputs(src *source, cluster string, s share) inputs {
 		object = v.cluster
 	}
 	return inputs{
-		cluster: cluster, object: object, workName: src.workName, key: src.template, resource: p.ready[src.template.GroupKind], binding: src.binding,
+		cluster: cluster, object: object, workName: src.workName, key: src.template, resource: p.plurals[src.template.GroupKind], binding: src.binding,
 		template: tmpl, share: s, overrides: p.overridesOf(src.template, tmpl),
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
-	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
@@ -131,6 +130,15 @@ func (p *Projection) viewsOf(cluster string) ([]*view, error) {
 	return nil, apierrors.NewNotFound(clusterv1alpha1.Resource("clusters"), cluster)
 }
 
+// horizonOf is the version before which deletions are forgotten. Callers hold
+// mu.
+func (p *Projection) horizonOf(cluster string, views []*view) version {
+	if cluster == "" {
+		return p.horizon
+	}
+	return views[0].horizon
+}
+
 // shot is an entry as it was under the lock.
 type shot struct {
 	cluster string
@@ -140,6 +148,7 @@ type shot struct {
 	inputs  inputs
 	created version
 	changed version
+	new     bool // to the watcher that took it
 	version string
 }
 
@@ -183,12 +192,10 @@ func (p *Projection) render(s shot) *workv1alpha1.Work {
 	}
 }
 
-// tombstone is what watchers are told of a Work that is gone.
+// tombstone is what watchers are told of a Work that is gone. It says whether
+// what it brought is to stay: an agent may not have seen the last state of it.
 func tombstone(in inputs, version string) *workv1alpha1.Work {
-	return &workv1alpha1.Work{
-		TypeMeta: metav1.TypeMeta{APIVersion: workv1alpha1.GroupVersion.String(), Kind: workv1alpha1.ResourceKindWork},
-		ObjectMeta: metav1.ObjectMeta{
-			Name: in.workName, Namespace: names.ExecutionNamespace(in.cluster), UID: workUID(in), ResourceVersion: version,
-		},
-	}
+	work := frame(in)
+	work.ResourceVersion = version
+	return work
 }

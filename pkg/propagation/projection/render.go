@@ -48,9 +48,8 @@ type inputs struct {
 	report    *workv1alpha2.AggregatedStatusItem
 }
 
-// render computes a Work. It never fails: what cannot be rendered becomes a
-// Work without manifests that says why.
-func render(in inputs, kinds Interpreter) *workv1alpha1.Work {
+// frame is a Work without what it brings.
+func frame(in inputs) *workv1alpha1.Work {
 	work := &workv1alpha1.Work{
 		TypeMeta: metav1.TypeMeta{APIVersion: workv1alpha1.GroupVersion.String(), Kind: workv1alpha1.ResourceKindWork},
 		ObjectMeta: metav1.ObjectMeta{
@@ -81,6 +80,13 @@ func render(in inputs, kinds Interpreter) *workv1alpha1.Work {
 			work.Spec.PreserveResourcesOnDeletion = &preserve
 		}
 	}
+	return work
+}
+
+// render computes a Work. It never fails: what cannot be rendered becomes a
+// Work without manifests that says why.
+func render(in inputs, kinds Interpreter) *workv1alpha1.Work {
+	work := frame(in)
 	if in.share.suspended {
 		suspended := true
 		work.Spec.SuspendDispatching = &suspended

@@ -24,9 +24,6 @@ const watchBatch = 128
 type WatchOptions struct {
 	// Name restricts to one Work, empty for all.
 	Name string
-	// Match leaves out the Works it is false for; nil takes all. It must look at
-	// nothing that changes in the life of a Work.
-	Match func(*workv1alpha1.Work) bool
 	// SpecOnly leaves out changes of reported status: agents make them.
 	SpecOnly bool
 	// ResourceVersion to start after; empty or "0" starts with all that is.
@@ -186,9 +183,6 @@ func (w *watcher) event(s shot) (watch.Event, bool) {
 		}
 	}
 	work := w.p.render(s)
-	if w.opts.Match != nil && !w.opts.Match(work) {
-		return watch.Event{}, false
-	}
 	switch {
 	case s.deleted != nil:
 		return watch.Event{Type: watch.Deleted, Object: work}, true

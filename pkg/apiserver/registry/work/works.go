@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/work/v1alpha1/validation"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/filterwatch"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
 )
@@ -34,9 +35,15 @@ func works() registry.Resource {
 		Namespaced: true,
 		New:        func() runtime.Object { return &workv1alpha1.Work{} },
 		NewList:    func() runtime.Object { return &workv1alpha1.WorkList{} },
-		OnCreate:   func(obj runtime.Object) { work(obj).Status = workv1alpha1.WorkStatus{} },
-		OnUpdate:   func(obj, old runtime.Object) { work(obj).Status = work(old).Status },
-		OnStatus:   func(obj, old runtime.Object) { work(obj).Spec = work(old).Spec },
+		OnCreate: func(obj runtime.Object) {
+			work(obj).Status = workv1alpha1.WorkStatus{}
+			registry.DropFinalizers(work(obj), names.ExecutionFinalizer)
+		},
+		OnUpdate: func(obj, old runtime.Object) {
+			work(obj).Status = work(old).Status
+			registry.DropFinalizers(work(obj), names.ExecutionFinalizer)
+		},
+		OnStatus: func(obj, old runtime.Object) { work(obj).Spec = work(old).Spec },
 		SpecChanged: func(obj, old runtime.Object) bool {
 			return !apiequality.Semantic.DeepEqual(work(obj).Spec, work(old).Spec)
 		},
@@ -134,7 +141,7 @@ func (r *REST) Watch(ctx context.Context, options *metainternalversion.ListOptio
 	if err != nil || sel.labels.Empty() {
 		return w, err
 	}
-	return watch.Filter(w, sel.filter), nil
+	return filterwatch.New(w, sel.filter), nil
 }
 
 // Create implements rest.Creater.
