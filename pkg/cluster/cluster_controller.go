@@ -137,12 +137,12 @@ func newReconciler(mgr ctrl.Manager, host *Host, opts Options) *Reconciler {
 			}
 			return err
 		},
-		DeleteNamespace: func(ctx context.Context, name string) error {
+		DeleteNamespace: func(ctx context.Context, name string) (bool, error) {
 			err := c.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 			if apierrors.IsConflict(err) { // it is being deleted
-				return nil
+				return false, nil
 			}
-			return client.IgnoreNotFound(err)
+			return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 		},
 		DeleteLease: func(ctx context.Context, cluster string) error {
 			return client.IgnoreNotFound(c.Delete(ctx, &coordinationv1.Lease{

@@ -28,8 +28,8 @@ const (
 	// retryConflict is the delay after somebody else wrote the Cluster.
 	retryConflict = 50 * time.Millisecond
 	// retryNamespace is the delay until the next look at an execution namespace
-	// that is still being deleted from a former life of the cluster.
-	retryNamespace = 5 * time.Second
+	// that is still being deleted.
+	retryNamespace = time.Second
 	// retryHost is the delay while the host of agents starts.
 	retryHost = 100 * time.Millisecond
 	// credentialsInterval is how often the credentials of a Push cluster are
@@ -47,10 +47,13 @@ type Reconciler struct {
 	Patch, PatchStatus func(ctx context.Context, from, to *clusterv1alpha1.Cluster) error
 	// Namespace gives a namespace from the cache, nil when there is none.
 	Namespace func(ctx context.Context, name string) (metav1.Object, error)
-	// CreateNamespace, DeleteNamespace and DeleteLease find it no error when
-	// that is the state already.
-	CreateNamespace, DeleteNamespace func(ctx context.Context, name string) error
-	DeleteLease                      func(ctx context.Context, cluster string) error
+	// CreateNamespace and DeleteLease find it no error when that is the state
+	// already.
+	CreateNamespace func(ctx context.Context, name string) error
+	DeleteLease     func(ctx context.Context, cluster string) error
+	// DeleteNamespace has a namespace deleted, which takes its time, and tells
+	// whether it is gone, according to the API server itself.
+	DeleteNamespace func(ctx context.Context, name string) (gone bool, err error)
 	// Secret reads a Secret live.
 	Secret func(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 	// EnsureHosted and StopHosted are those of Host.
@@ -238,8 +241,14 @@ func (r *Reconciler) leave(ctx context.Context, c *clusterv1alpha1.Cluster) (rec
 	if left := r.DetachGrace - now.Sub(r.leaving.since(c.Name, now)); left > 0 {
 		return reconcile.Result{RequeueAfter: left}, nil
 	}
-	if err := r.DeleteNamespace(ctx, names.ExecutionNamespace(c.Name)); err != nil {
+	// Until it is gone the name is not free: a cluster that joins under it would
+	// find a namespace in which nothing can be created.
+	gone, err := r.DeleteNamespace(ctx, names.ExecutionNamespace(c.Name))
+	switch {
+	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("cluster %s: deleting its execution namespace: %w", c.Name, err)
+	case !gone:
+		return reconcile.Result{RequeueAfter: retryNamespace}, nil // its end is an event, too
 	}
 	if err := r.DeleteLease(ctx, c.Name); err != nil {
 		return reconcile.Result{}, fmt.Errorf("cluster %s: deleting its lease: %w", c.Name, err)

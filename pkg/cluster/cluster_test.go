@@ -79,10 +79,13 @@ func newWorld(mode clusterv1alpha1.ClusterSyncMode) *world {
 			w.namespaces[name] = &metav1.ObjectMeta{Name: name}
 			return nil
 		},
-		DeleteNamespace: func(_ context.Context, name string) error {
-			w.log = append(w.log, "delete "+name)
-			delete(w.namespaces, name)
-			return nil
+		DeleteNamespace: func(_ context.Context, name string) (bool, error) {
+			ns := w.namespaces[name]
+			if ns != nil && ns.DeletionTimestamp == nil {
+				w.log = append(w.log, "delete "+name)
+				ns.DeletionTimestamp = &metav1.Time{Time: w.clock.Now()}
+			}
+			return ns == nil, nil
 		},
 		DeleteLease: func(_ context.Context, cluster string) error {
 			w.log = append(w.log, "delete lease "+cluster)
@@ -293,8 +296,16 @@ func TestLeave(t *testing.T) {
 	assert.Equal(t, []string{"stop"}, w.took(), "first of all nobody works for it any more")
 	assert.Equal(t, 5*time.Second, res.RequeueAfter, "then the API servers stop serving its agent")
 	w.pass(5 * time.Second)
+	res = w.run(t)
+	assert.Equal(t, []string{"delete karmada-es-eu"}, w.took())
+	assert.NotZero(t, res.RequeueAfter, "a namespace takes its time to go")
 	w.run(t)
-	assert.Equal(t, []string{"delete karmada-es-eu", "delete lease eu", "patch"}, w.took())
+	assert.Empty(t, w.took())
+	assert.NotNil(t, w.cluster, "the name is not free before, or who joins under it finds a namespace that is going")
+
+	delete(w.namespaces, "karmada-es-eu")
+	w.run(t)
+	assert.Equal(t, []string{"delete lease eu", "patch"}, w.took())
 	assert.Nil(t, w.cluster)
 	w.run(t)
 	assert.Empty(t, w.took())

@@ -23,7 +23,8 @@
 // Deleting a Cluster must never delete what runs in the member. So the order is:
 // the hosted agent is stopped; then the API servers get DetachGrace to notice
 // that the cluster is leaving and to stop serving its agent; only then do the
-// execution namespace, the lease and the finalizer go. An agent that is not
+// execution namespace and the lease go, and, when the namespace is gone, the
+// finalizer: until then nobody can join under the name. An agent that is not
 // served keeps what it has.
 //
 // # Invariants

@@ -40,7 +40,8 @@ type Registration struct {
 }
 
 // Register makes sure that the Cluster exists and is this member's. A Cluster that exists keeps its
-// spec, but an empty ID is filled in. Errors that trying again cannot help wrap ErrNameTaken or ErrMode.
+// spec, but an empty ID is filled in; one that is being deleted has to be gone first. Errors that trying
+// again cannot help wrap ErrNameTaken or ErrMode.
 func Register(ctx context.Context, clusters Clusters, r Registration) error {
 	cluster, err := clusters.Get(ctx)
 	if apierrors.IsNotFound(err) {

@@ -40,6 +40,11 @@ func TestRegister(t *testing.T) {
 			require.Equal(t, tc.writes, f.writes, tc.reason)
 		})
 	}
+	now := metav1.Now()
+	leaving := &fakeClusters{exists: true, object: &clusterv1alpha1.Cluster{
+		ObjectMeta: metav1.ObjectMeta{Name: "eu", DeletionTimestamp: &now}, Spec: clusterv1alpha1.ClusterSpec{ID: "me", SyncMode: "Pull"},
+	}}
+	require.ErrorIs(t, Register(t.Context(), leaving, Registration{Name: "eu", ID: "me", SyncMode: "Pull"}), ErrLeaving, "who takes it for its own has none when it is gone")
 	f := &fakeClusters{fail: errDown}
 	require.ErrorIs(t, Register(t.Context(), f, Registration{Name: "eu"}), errDown)
 }
