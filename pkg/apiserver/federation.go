@@ -66,9 +66,11 @@ func newFederation(opts *Options) *federation {
 		UpdateStatus: f.updateBindingStatus,
 		StoredWork:   f.updateStoredWork,
 		Namespace:    f.projection.ReportNamespace,
+		Failures:     f.projection.Failures,
 		Window:       opts.StatusWindow,
 		Workers:      statusWriters,
 	})
+	f.projection.OnOverridden(f.folder.Schedule)
 	return f
 }
 

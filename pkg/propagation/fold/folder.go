@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ type Options struct {
 	// StoredWork reports the status of a Work that is not computed; false when
 	// there is none.
 	StoredWork func(ctx context.Context, cluster string, o agentv1alpha1.WorkObservation) (bool, error)
+	// Failures are the clusters of a binding whose Work cannot be rendered, with
+	// the reason. Their agents leave alone what they have, and say nothing.
+	Failures func(projection.Key) map[string]string
 	// Namespace takes the report of a namespace, which has no binding.
 	Namespace func(work string, item workv1alpha2.AggregatedStatusItem)
 	// Window is how long a binding must be without news before it is written,
@@ -110,11 +114,25 @@ func (f *Folder) Report(ctx context.Context, cluster string, observations []agen
 	return rejected, errors.Join(errs...)
 }
 
+// A binding holds what every cluster says. One of them must not make it larger
+// than etcd takes, which would keep all others from being heard.
+const (
+	maxStatusBytes  = 64 << 10
+	maxAppliedBytes = 2 << 10
+)
+
 func itemOf(cluster string, o agentv1alpha1.WorkObservation) workv1alpha2.AggregatedStatusItem {
-	return workv1alpha2.AggregatedStatusItem{
+	item := workv1alpha2.AggregatedStatusItem{
 		ClusterName: cluster, Status: o.Status, Applied: o.Applied, AppliedMessage: Message(o),
 		Health: workv1alpha2.ResourceHealth(o.Health),
 	}
+	if item.Status != nil && len(item.Status.Raw) > maxStatusBytes {
+		item.Status = nil
+	}
+	if len(item.AppliedMessage) > maxAppliedBytes {
+		item.AppliedMessage = strings.ToValidUTF8(item.AppliedMessage[:maxAppliedBytes], "") + "..."
+	}
+	return item
 }
 
 // readable says whether an observation can be stored. One that cannot would keep
@@ -225,7 +243,8 @@ func (f *Folder) next(ctx context.Context) bool {
 		return true
 	}
 	taken := f.take(key)
-	err := f.opts.UpdateStatus(ctx, key, func(b workv1alpha2.Binding) bool { return merge(b, taken) })
+	failures := f.opts.Failures(key)
+	err := f.opts.UpdateStatus(ctx, key, func(b workv1alpha2.Binding) bool { return merge(b, withFailures(b, taken, failures)) })
 	switch {
 	case err == nil, apierrors.IsNotFound(err):
 		f.queue.Forget(key)

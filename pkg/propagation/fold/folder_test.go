@@ -74,6 +74,7 @@ func newEnv(t interface{ Context() context.Context }, clusters ...string) *env {
 			defer e.mu.Unlock()
 			return e.cached, k == key && e.cached != nil
 		},
+		Failures:     func(projection.Key) map[string]string { return nil },
 		Namespace:    func(work string, _ workv1alpha2.AggregatedStatusItem) { e.namespaces = append(e.namespaces, work) },
 		UpdateStatus: e.update,
 		StoredWork: func(_ context.Context, _ string, o agentv1alpha1.WorkObservation) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -41,6 +42,27 @@ func merge(b workv1alpha2.Binding, pending reports) bool {
 		status.AggregatedStatus = items
 	}
 	return setFullyApplied(b, targets) || changed
+}
+
+// withFailures adds to the reports that clusters cannot get what they should.
+// What a cluster said last of its workload stays: that goes on as it was.
+func withFailures(b workv1alpha2.Binding, pending reports, failures map[string]string) reports {
+	if len(failures) == 0 {
+		return pending
+	}
+	out := reports{}
+	for _, item := range b.GetStatus().AggregatedStatus {
+		if _, failed := failures[item.ClusterName]; failed {
+			out[item.ClusterName] = item
+		}
+	}
+	maps.Copy(out, pending)
+	for cluster, reason := range failures {
+		item := out[cluster]
+		item.ClusterName, item.Applied, item.AppliedMessage = cluster, false, reason
+		out[cluster] = item
+	}
+	return out
 }
 
 // setFullyApplied derives the condition from the items.

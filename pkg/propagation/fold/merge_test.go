@@ -2,6 +2,7 @@ package fold
 
 import (
 	"encoding/json"
+	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	"maps"
 	"slices"
 	"strings"
@@ -311,4 +312,33 @@ func FuzzEqualRaw(f *testing.F) {
 			t.Fatal("differs from itself")
 		}
 	})
+}
+
+func TestWhatCannotBeRenderedIsNotApplied(t *testing.T) {
+	b := on([]string{"ap", "eu"})
+	require.True(t, merge(b, reports{
+		"ap": {ClusterName: "ap", Applied: true}, "eu": {ClusterName: "eu", Applied: true, Health: workv1alpha2.ResourceHealthy},
+	}))
+	failures := map[string]string{"eu": "OverridePolicy default/mirror does not fit"}
+	require.True(t, merge(b, withFailures(b, nil, failures)))
+	eu := b.Status.AggregatedStatus[1]
+	require.False(t, eu.Applied)
+	require.Equal(t, failures["eu"], eu.AppliedMessage)
+	require.Equal(t, workv1alpha2.ResourceHealthy, eu.Health, "what runs goes on running")
+	require.False(t, merge(b, withFailures(b, nil, failures)), "said again, it changes nothing")
+	require.True(t, merge(b, withFailures(b, reports{"eu": {ClusterName: "eu", Applied: true}}, nil)), "mended, and reported")
+	require.True(t, b.Status.AggregatedStatus[1].Applied)
+}
+
+func TestOneClusterCannotFillTheBinding(t *testing.T) {
+	large := itemOf("eu", agentv1alpha1.WorkObservation{
+		Message: strings.Repeat("ü", maxAppliedBytes),
+		Status:  &runtime.RawExtension{Raw: []byte(`"` + strings.Repeat("x", maxStatusBytes) + `"`)},
+		Health:  string(workv1alpha2.ResourceUnhealthy),
+	})
+	require.Nil(t, large.Status)
+	require.LessOrEqual(t, len(large.AppliedMessage), maxAppliedBytes+len("..."))
+	require.Equal(t, workv1alpha2.ResourceUnhealthy, large.Health, "the rest is kept")
+	small := itemOf("eu", agentv1alpha1.WorkObservation{Status: &runtime.RawExtension{Raw: []byte(`{}`)}})
+	require.NotNil(t, small.Status)
 }

@@ -50,6 +50,29 @@ func (p *Projection) DeleteOverride(key Key) {
 	p.placeAll(key.Namespace)
 }
 
+// Failures are the clusters whose Work of a binding cannot be rendered because an
+// override does not fit, with the reason.
+func (p *Projection) Failures(key Key) map[string]string {
+	p.mu.RLock()
+	src := p.bindings[key]
+	if src == nil || p.overridesOf(src.template, p.templates[src.template]).hash == 0 {
+		p.mu.RUnlock()
+		return nil
+	}
+	all := make([]inputs, 0, len(src.placed))
+	for cluster := range src.placed {
+		all = append(all, p.inputs(src, cluster, p.wantedIn(src, cluster)))
+	}
+	p.mu.RUnlock()
+	out := map[string]string{}
+	for _, in := range all {
+		if _, err := manifest(in, p.interpreter); err != nil {
+			out[in.cluster] = err.Error()
+		}
+	}
+	return out
+}
+
 // placeAll looks at every source again, or at those of a namespace.
 func (p *Projection) placeAll(namespace string) {
 	for _, src := range p.bindings {

@@ -67,8 +67,11 @@ func TestOverridesReachTheirClustersOnly(t *testing.T) {
 
 func TestBadOverrideHidesTheManifestAndSaysWhy(t *testing.T) {
 	p := newProjection("eu")
+	var told []Key
+	p.OnOverridden(func(key Key) { told = append(told, key) })
 	p.SetTemplate(deployment("hello", 1, "web:1"))
 	p.SetBinding(divided("hello", on("eu", 1)))
+	require.Empty(t, p.Failures(KeyOf(divided("hello"))))
 	bad := registryOverride(1, nil, "")
 	bad.Spec.OverrideRules[0].Overriders = policyv1alpha1.Overriders{Plaintext: []policyv1alpha1.PlaintextOverrider{{
 		Path: "/spec/nothing/here", Operator: policyv1alpha1.OverriderOpRemove,
@@ -80,4 +83,9 @@ func TestBadOverrideHidesTheManifestAndSaysWhy(t *testing.T) {
 	require.NotNil(t, c)
 	require.Contains(t, c.Message, "default/mirror")
 	require.Contains(t, c.Message, "eu")
+
+	require.Equal(t, []Key{KeyOf(divided("hello"))}, told)
+	require.Equal(t, map[string]string{"eu": c.Message}, p.Failures(told[0]))
+	p.DeleteOverride(Key{"default", "mirror"})
+	require.Empty(t, p.Failures(told[0]))
 }

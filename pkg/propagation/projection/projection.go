@@ -43,6 +43,8 @@ type Projection struct {
 	// anyView is closed when any view changes, and replaced.
 	anyView chan struct{}
 
+	// onOverridden is told of bindings whose overridden Works changed.
+	onOverridden func(Key)
 	// overrides are the override policies of both scopes.
 	overrides map[Key]policyv1alpha1.Override
 }
@@ -65,6 +67,11 @@ func New(interpreter Interpreter, epoch uint32) *Projection {
 		overrides:   map[Key]policyv1alpha1.Override{},
 	}
 }
+
+// OnOverridden has f told of every binding whose Works changed and have overrides,
+// which may fail; see Failures. f must return at once, and not call back. It is
+// set before anything else.
+func (p *Projection) OnOverridden(f func(Key)) { p.onOverridden = f }
 
 // next is the version of the next change. Callers hold mu.
 func (p *Projection) next() version {
@@ -282,7 +289,7 @@ func (p *Projection) place(src *source) {
 			p.withdraw(src, cluster, e)
 		}
 	}
-	items, policies := reported(src.binding), p.overridesOf(src.template, tmpl)
+	items, policies, changed := reported(src.binding), p.overridesOf(src.template, tmpl), false
 	for cluster, s := range want {
 		v := p.views[cluster]
 		if v == nil {
@@ -302,15 +309,18 @@ func (p *Projection) place(src *source) {
 			// Two templates whose Works have one name: the first keeps it.
 		case e == nil:
 			e = &entry{name: src.workName, src: src, hash: hash, status: status}
-			src.placed[cluster] = e
+			src.placed[cluster], changed = e, true
 			v.add(e, p.next())
 		case e.hash != hash:
-			e.hash, e.status = hash, status
+			e.hash, e.status, changed = hash, status, true
 			v.change(e, p.next(), true)
 		case e.status != status:
 			e.status = status
 			v.change(e, p.next(), false)
 		}
+	}
+	if changed && policies.hash != 0 && src.binding != nil && p.onOverridden != nil {
+		p.onOverridden(src.key)
 	}
 	p.notifyAny()
 }
