@@ -21,6 +21,10 @@ const (
 	AgentGroup = "system:clusters"
 )
 
+// AgentAnnotationPrefix begins the annotations on its Cluster that an agent may
+// write itself.
+const AgentAnnotationPrefix = "agent.flotilla.io/"
+
 // The claim of a policy on a template, repeated on its binding.
 const (
 	// PropagationPolicyPermanentIDLabel holds the id of the claiming
@@ -65,6 +69,10 @@ const (
 	WorkNameAnnotation = "work.karmada.io/name"
 	// WorkNamespaceAnnotation is the namespace of that Work.
 	WorkNamespaceAnnotation = "work.karmada.io/namespace"
+	// FederationAnnotation is the UID of the federation whose agent applied an
+	// object in a member. Agents of other federations leave it alone. Objects
+	// without it are of the federation that their other marks name.
+	FederationAnnotation = "agent.flotilla.io/federation"
 	// TemplateUIDAnnotation is the UID of the template of an object in a member.
 	TemplateUIDAnnotation = "resourcetemplate.karmada.io/uid"
 	// TemplateGenerationAnnotation is the metadata.generation of the template
@@ -106,13 +114,22 @@ const (
 	SkipAutoPropagationValue = "true"
 )
 
-// Finalizers.
+// Finalizers. Those that nobody here removes come with objects that were exported
+// elsewhere. The API server strips them, or the objects could not be deleted.
 const (
-	// BindingFinalizer holds a binding until its Works are gone.
+	// PropagationPolicyFinalizer elsewhere holds a PropagationPolicy until its
+	// claims are released. It is stripped.
+	PropagationPolicyFinalizer = "karmada.io/propagation-policy-controller"
+	// ClusterPropagationPolicyFinalizer is the same on ClusterPropagationPolicies.
+	ClusterPropagationPolicyFinalizer = "karmada.io/cluster-propagation-policy-controller"
+	// BindingFinalizer elsewhere holds a binding until its Works are gone. It is
+	// stripped.
 	BindingFinalizer = "karmada.io/binding-controller"
 	// ClusterResourceBindingFinalizer is the same on cluster-scoped bindings.
 	ClusterResourceBindingFinalizer = "karmada.io/cluster-resource-binding-controller"
-	// ExecutionFinalizer holds a Work until its objects in the member are gone.
+	// ExecutionFinalizer elsewhere holds a Work until its objects in the member
+	// are gone. It is stripped from Works that are stored; computed ones have
+	// no finalizers.
 	ExecutionFinalizer = "karmada.io/execution-controller"
 	// ClusterFinalizer holds a Cluster until its execution namespace is empty.
 	ClusterFinalizer = "karmada.io/cluster-controller"

@@ -2,7 +2,10 @@
 // themselves. An agent can create the Cluster and the lease of its own name
 // only: the authorizer cannot tell, names are not part of create requests. And
 // it cannot say where the credentials of its cluster are: it could name those of
-// another one, and have them sent to an endpoint of its choice.
+// another one, and have them sent to an endpoint of its choice. Once a cluster has
+// joined, its agent cannot change the Cluster beyond its status and its own
+// annotations: with other labels it would be sent the Secrets of policies that
+// select by them, with another endpoint the tokens of the cluster proxy.
 package clusterrestriction
 
 import (
@@ -46,7 +49,7 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 		return nil
 	}
 	if a.GetOperation() == admission.Update {
-		return credentials(a)
+		return untouched(a)
 	}
 	name := a.GetName()
 	if obj, err := meta.Accessor(a.GetObject()); err == nil {
@@ -58,26 +61,60 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 	return credentials(a)
 }
 
-// credentials refuses to set or change what a cluster is reached with.
+// credentials refuses a new Cluster that says where credentials are.
 func credentials(a admission.Attributes) error {
 	c, ok := a.GetObject().(*clusterv1alpha1.Cluster)
 	if !ok {
 		return nil
 	}
-	before := &clusterv1alpha1.Cluster{}
-	if old, ok := a.GetOldObject().(*clusterv1alpha1.Cluster); ok {
-		before = old
-	}
-	for _, f := range []struct {
-		path     string
-		now, was *clusterv1alpha1.LocalSecretReference
-	}{
-		{"spec.secretRef", c.Spec.SecretRef, before.Spec.SecretRef},
-		{"spec.impersonatorSecretRef", c.Spec.ImpersonatorSecretRef, before.Spec.ImpersonatorSecretRef},
+	for path, ref := range map[string]*clusterv1alpha1.LocalSecretReference{
+		"spec.secretRef":             c.Spec.SecretRef,
+		"spec.impersonatorSecretRef": c.Spec.ImpersonatorSecretRef,
 	} {
-		if !apiequality.Semantic.DeepEqual(f.now, f.was) {
-			return admission.NewForbidden(a, fmt.Errorf("%s: an agent may not say where credentials are; an administrator of the federation has to", f.path))
+		if ref != nil {
+			return admission.NewForbidden(a, fmt.Errorf("%s: an agent may not say where credentials are; an administrator of the federation has to", path))
 		}
 	}
 	return nil
+}
+
+// untouched refuses every change of a Cluster but the two that agents make: the
+// id of the member, once, and annotations of their own. What policies select by,
+// what is tolerated, and where requests go is for administrators to say.
+func untouched(a admission.Attributes) error {
+	now, ok := a.GetObject().(*clusterv1alpha1.Cluster)
+	was, okOld := a.GetOldObject().(*clusterv1alpha1.Cluster)
+	if !ok || !okOld || a.GetSubresource() != "" {
+		return nil
+	}
+	allowed := was.Spec
+	if allowed.ID == "" {
+		allowed.ID = now.Spec.ID
+	}
+	for _, f := range []struct {
+		path      string
+		now, want any
+	}{
+		{"spec", now.Spec, allowed},
+		{"metadata.labels", now.Labels, was.Labels},
+		{"metadata.annotations", foreign(now.Annotations), foreign(was.Annotations)},
+		{"metadata.finalizers", now.Finalizers, was.Finalizers},
+		{"metadata.ownerReferences", now.OwnerReferences, was.OwnerReferences},
+	} {
+		if !apiequality.Semantic.DeepEqual(f.now, f.want) {
+			return admission.NewForbidden(a, fmt.Errorf("%s: an agent may not change it after its cluster has joined; an administrator of the federation may", f.path))
+		}
+	}
+	return nil
+}
+
+// foreign leaves out the annotations of agents.
+func foreign(annotations map[string]string) map[string]string {
+	out := map[string]string{}
+	for key, value := range annotations {
+		if !strings.HasPrefix(key, names.AgentAnnotationPrefix) {
+			out[key] = value
+		}
+	}
+	return out
 }

@@ -31,6 +31,22 @@ func TestAgentsStayWithThemselves(t *testing.T) {
 		}
 		return c
 	}
+	at := func(c *clusterv1alpha1.Cluster, change func(*clusterv1alpha1.ClusterSpec)) *clusterv1alpha1.Cluster {
+		c.Spec.APIEndpoint = "https://eu:6443"
+		change(&c.Spec)
+		return c
+	}
+	same := func(*clusterv1alpha1.ClusterSpec) {}
+	elsewhere := func(s *clusterv1alpha1.ClusterSpec) { s.APIEndpoint = "https://mine:6443" }
+	marked := func(c *clusterv1alpha1.Cluster, label, annotation string) *clusterv1alpha1.Cluster {
+		if label != "" {
+			c.Labels = map[string]string{label: "x"}
+		}
+		if annotation != "" {
+			c.Annotations = map[string]string{annotation: "x"}
+		}
+		return c
+	}
 	lease := func(name string) *coordinationv1.Lease {
 		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	}
@@ -57,6 +73,20 @@ func TestAgentsStayWithThemselves(t *testing.T) {
 		"credentials added":        {"as on create", agent, clusters, cluster("eu", "", "s"), cluster("eu", ""), false},
 		"credentials removed":      {"it would take its own cluster down, and that is not its to decide", agent, clusters, cluster("eu", ""), cluster("eu", "", "s"), false},
 		"impersonator changed":     {"as on create", agent, clusters, cluster("eu", "", "s", "x"), cluster("eu", "", "s", "i"), false},
+		"endpoint changed":         {"the impersonator's token would go there", agent, clusters, at(cluster("eu", "", "", "i"), elsewhere), at(cluster("eu", "", "", "i"), same), false},
+		"endpoint changed, push":   {"the other token would", agent, clusters, at(cluster("eu", "", "s"), elsewhere), at(cluster("eu", "", "s"), same), false},
+		"no check of certificates": {"anybody could take the token", agent, clusters, at(cluster("eu", "", "", "i"), func(s *clusterv1alpha1.ClusterSpec) { s.InsecureSkipTLSVerification = true }), at(cluster("eu", "", "", "i"), same), false},
+		"proxy changed":            {"as above", agent, clusters, at(cluster("eu", "", "", "i"), func(s *clusterv1alpha1.ClusterSpec) { s.ProxyURL = "http://mine" }), at(cluster("eu", "", "", "i"), same), false},
+		"proxy header changed":     {"as above", agent, clusters, at(cluster("eu", "", "", "i"), func(s *clusterv1alpha1.ClusterSpec) { s.ProxyHeader = map[string]string{"a": "b"} }), at(cluster("eu", "", "", "i"), same), false},
+		"region changed":           {"policies select by it", agent, clusters, at(cluster("eu", ""), func(s *clusterv1alpha1.ClusterSpec) { s.Region = "x" }), at(cluster("eu", ""), same), false},
+		"taint removed":            {"it would be sent what it should not have", agent, clusters, cluster("eu", ""), at(cluster("eu", ""), func(s *clusterv1alpha1.ClusterSpec) { s.APIEndpoint = ""; s.Taints = []corev1.Taint{{Key: "k"}} }), false},
+		"label changed":            {"policies select by it", agent, clusters, marked(cluster("eu", ""), "env", ""), cluster("eu", ""), false},
+		"foreign annotation":       {"it means something to somebody else", agent, clusters, marked(cluster("eu", ""), "", "example.org/x"), cluster("eu", ""), false},
+		"own annotation":           {"what was confirmed is taken off", agent, clusters, marked(cluster("eu", ""), "", "agent.flotilla.io/x"), cluster("eu", ""), true},
+		"id filled in":             {"by the member that joins", agent, clusters, at(cluster("eu", ""), func(s *clusterv1alpha1.ClusterSpec) { s.ID = "m" }), at(cluster("eu", ""), same), true},
+		"id changed":               {"another member would take the name", agent, clusters, at(cluster("eu", ""), func(s *clusterv1alpha1.ClusterSpec) { s.ID = "n" }), at(cluster("eu", ""), func(s *clusterv1alpha1.ClusterSpec) { s.ID = "m" }), false},
+		"admin relabels":           {"as people do", admin, clusters, marked(cluster("eu", ""), "env", ""), cluster("eu", ""), true},
+		"admin moves the endpoint": {"as people do", admin, clusters, at(cluster("eu", "", "", "i"), elsewhere), at(cluster("eu", "", "", "i"), same), true},
 		"admin changes references": {"as people do", admin, clusters, cluster("eu", "", "t"), cluster("eu", "", "s"), true},
 		"own lease renewed":        {"every ten seconds", agent, leases, lease("eu"), lease("eu"), true},
 		"no user":                  {"requests of the server itself", nil, clusters, cluster("ap", ""), nil, true},
