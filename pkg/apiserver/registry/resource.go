@@ -23,6 +23,11 @@ type Resource struct {
 	New     func() runtime.Object
 	NewList func() runtime.Object
 
+	// UnconditionalUpdate allows a PUT without a resourceVersion, which replaces
+	// whatever is there. Kinds that are served elsewhere as custom resources do
+	// not have it, and their clients expect to be refused.
+	UnconditionalUpdate bool
+
 	// OnCreate and OnUpdate finish an object before it is validated: OnCreate
 	// clears what users may not set, OnUpdate carries it over from old.
 	OnCreate func(obj runtime.Object)

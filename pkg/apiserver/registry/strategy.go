@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,7 +43,7 @@ func (s strategy) GenerateName(base string) string {
 }
 func (s strategy) NamespaceScoped() bool          { return s.resource.Namespaced }
 func (s strategy) AllowCreateOnUpdate() bool      { return false }
-func (s strategy) AllowUnconditionalUpdate() bool { return true }
+func (s strategy) AllowUnconditionalUpdate() bool { return s.resource.UnconditionalUpdate }
 func (s strategy) Canonicalize(runtime.Object)    {}
 func (s strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
 	return s.warnings(obj)
@@ -102,6 +103,14 @@ func (s strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) fie
 		return s.Validate(context.Background(), obj)
 	}
 	return s.resource.ValidateUpdate(obj, old)
+}
+
+// DropFinalizers takes finalizers from an object that nobody here would ever
+// remove, and leaves others alone.
+func DropFinalizers(obj metav1.Object, unserved ...string) {
+	if slices.ContainsFunc(obj.GetFinalizers(), func(f string) bool { return slices.Contains(unserved, f) }) {
+		obj.SetFinalizers(slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool { return slices.Contains(unserved, f) }))
+	}
 }
 
 // GetResetFields says that status is not owned through the main resource.

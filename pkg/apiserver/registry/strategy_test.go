@@ -168,6 +168,27 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// Clients of kinds that are custom resources elsewhere expect a conflict where
+// somebody else was first, and so must say what they have read.
+func TestUnconditionalUpdate(t *testing.T) {
+	s := strategy{resource: example(), typer: Scheme}
+	assert.False(t, s.AllowUnconditionalUpdate())
+	assert.False(t, statusStrategy{s}.AllowUnconditionalUpdate())
+	s.resource.UnconditionalUpdate = true
+	assert.True(t, s.AllowUnconditionalUpdate())
+}
+
+func TestDropFinalizers(t *testing.T) {
+	read := []string{"x.io/f", "karmada.io/a", "karmada.io/b", "karmada.io/a-too"}
+	c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Finalizers: read}}
+	DropFinalizers(c, "karmada.io/a", "karmada.io/b", "karmada.io/c")
+	assert.Equal(t, []string{"x.io/f", "karmada.io/a-too"}, c.Finalizers, "exactly these, and in the order they had")
+	assert.Equal(t, []string{"x.io/f", "karmada.io/a", "karmada.io/b", "karmada.io/a-too"}, read, "the list may be shared")
+	c.Finalizers = nil
+	DropFinalizers(c, "karmada.io/a")
+	assert.Nil(t, c.Finalizers)
+}
+
 func TestResetFields(t *testing.T) {
 	v1 := fieldpath.APIVersion(clusterv1alpha1.GroupVersion.String())
 	s := strategy{resource: example(), typer: Scheme}

@@ -39,9 +39,11 @@ func clusters() registry.Resource {
 		Singular: "cluster",
 		New:      func() runtime.Object { return &clusterv1alpha1.Cluster{} },
 		NewList:  func() runtime.Object { return &clusterv1alpha1.ClusterList{} },
-		OnCreate: func(obj runtime.Object) { of(obj).Status = clusterv1alpha1.ClusterStatus{} },
-		OnUpdate: func(obj, old runtime.Object) { of(obj).Status = of(old).Status },
-		OnStatus: func(obj, old runtime.Object) { of(obj).Spec = of(old).Spec },
+		// Elsewhere, too, clusters are served by a server of their own.
+		UnconditionalUpdate: true,
+		OnCreate:            func(obj runtime.Object) { of(obj).Status = clusterv1alpha1.ClusterStatus{} },
+		OnUpdate:            func(obj, old runtime.Object) { of(obj).Status = of(old).Status },
+		OnStatus:            func(obj, old runtime.Object) { of(obj).Spec = of(old).Spec },
 		SpecChanged: func(obj, old runtime.Object) bool {
 			return !apiequality.Semantic.DeepEqual(of(obj).Spec, of(old).Spec)
 		},
@@ -51,6 +53,12 @@ func clusters() registry.Resource {
 		},
 		ValidateStatus: func(obj, old runtime.Object) field.ErrorList {
 			return validation.ValidateClusterStatusUpdate(of(obj), of(old))
+		},
+		Warnings: func(obj runtime.Object) []string {
+			if len(of(obj).Spec.ResourceModels) == 0 {
+				return nil
+			}
+			return []string{"spec.resourceModels is stored but has no effect in this version: replicas are divided by static weights"}
 		},
 		Columns: []registry.Column{
 			registry.Text("Version", "Kubernetes version of the member.", func(obj runtime.Object) string {

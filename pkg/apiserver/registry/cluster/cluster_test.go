@@ -58,4 +58,14 @@ func TestUpdates(t *testing.T) {
 	err = rest.BeforeUpdate(storage.UpdateStrategy, ctx, obj, old)
 	require.True(t, apierrors.IsInvalid(err), "%v", err)
 	require.ErrorContains(t, err, "spec.syncMode")
+	assert.True(t, storage.UpdateStrategy.AllowUnconditionalUpdate(), "as elsewhere, clusters are no custom resources")
+}
+
+func TestWarnings(t *testing.T) {
+	c := &clusterv1alpha1.Cluster{}
+	assert.Empty(t, clusters().Warnings(c))
+	c.Spec.ResourceModels = []clusterv1alpha1.ResourceModel{{}}
+	told := clusters().Warnings(c)
+	require.Len(t, told, 1)
+	assert.Contains(t, told[0], "spec.resourceModels is stored but has no effect")
 }

@@ -98,15 +98,21 @@ var category = []string{"karmada-io"}
 
 func propagation(plural, singular, short string, namespaced bool, newObj, newList func() runtime.Object) registry.Resource {
 	of := func(obj runtime.Object) policyv1alpha1.Policy { return obj.(policyv1alpha1.Policy) }
-	label := names.ClusterPropagationPolicyPermanentIDLabel
+	label, finalizer := names.ClusterPropagationPolicyPermanentIDLabel, names.ClusterPropagationPolicyFinalizer
 	if namespaced {
-		label = names.PropagationPolicyPermanentIDLabel
+		label, finalizer = names.PropagationPolicyPermanentIDLabel, names.PropagationPolicyFinalizer
 	}
 	return registry.Resource{
 		Group: policyv1alpha1.Resource(plural), Singular: singular, ShortNames: []string{short}, Categories: category,
 		Namespaced: namespaced, New: newObj, NewList: newList,
-		OnCreate: func(obj runtime.Object) { identify(of(obj), label, "") },
-		OnUpdate: func(obj, old runtime.Object) { identify(of(obj), label, of(old).GetLabels()[label]) },
+		OnCreate: func(obj runtime.Object) {
+			identify(of(obj), label, "")
+			registry.DropFinalizers(of(obj), finalizer)
+		},
+		OnUpdate: func(obj, old runtime.Object) {
+			identify(of(obj), label, of(old).GetLabels()[label])
+			registry.DropFinalizers(of(obj), finalizer)
+		},
 		SpecChanged: func(obj, old runtime.Object) bool {
 			return !apiequality.Semantic.DeepEqual(of(obj).GetSpec(), of(old).GetSpec())
 		},
@@ -114,7 +120,7 @@ func propagation(plural, singular, short string, namespaced bool, newObj, newLis
 		ValidateUpdate: func(obj, old runtime.Object) field.ErrorList {
 			return validation.ValidatePolicyUpdate(of(obj), of(old))
 		},
-		Warnings: func(obj runtime.Object) []string { return notActedOn(of(obj).GetSpec()) },
+		Warnings: func(obj runtime.Object) []string { return warnPropagation(of(obj).GetSpec(), of(obj).GetNamespace()) },
 		Columns: []registry.Column{
 			registry.Text("Conflict-Resolution", "What happens when an object of the name is in a member already.", func(obj runtime.Object) string {
 				return string(of(obj).GetSpec().ConflictResolution)
@@ -159,6 +165,7 @@ func override(plural, singular, short string, namespaced bool, newObj, newList f
 		ValidateUpdate: func(obj, old runtime.Object) field.ErrorList {
 			return validation.ValidateOverrideUpdate(of(obj), of(old))
 		},
-		Columns: []registry.Column{registry.Age()},
+		Warnings: func(obj runtime.Object) []string { return warnOverride(of(obj).GetSpec(), of(obj).GetNamespace()) },
+		Columns:  []registry.Column{registry.Age()},
 	}
 }

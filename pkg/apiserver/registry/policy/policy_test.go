@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
-	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry/registrytest"
 )
 
@@ -87,6 +84,12 @@ var scopes = map[string]func(labels map[string]string) policyv1alpha1.Policy{
 	},
 }
 
+// finalizers are put on policies by controllers elsewhere.
+var finalizers = map[string]string{
+	names.PropagationPolicyPermanentIDLabel:        names.PropagationPolicyFinalizer,
+	names.ClusterPropagationPolicyPermanentIDLabel: names.ClusterPropagationPolicyFinalizer,
+}
+
 func spec() policyv1alpha1.PropagationSpec {
 	return policyv1alpha1.PropagationSpec{
 		ResourceSelectors:  []policyv1alpha1.ResourceSelector{{APIVersion: "apps/v1", Kind: "Deployment"}},
@@ -121,14 +124,28 @@ func TestPermanentID(t *testing.T) {
 			require.NoError(t, create(restored))
 			assert.Equal(t, "from-a-backup", restored.GetLabels()[label], "a restored policy has the id its templates carry")
 
+			exported := policy(nil)
+			exported.SetFinalizers([]string{"x.io/f", finalizers[label]})
+			require.NoError(t, create(exported))
+			assert.Equal(t, []string{"x.io/f"}, exported.GetFinalizers(), "nobody here would remove the other, and it could not be deleted")
+
 			stored := one
 			stored.SetResourceVersion("5")
 			for name, labels := range map[string]map[string]string{"replaced": nil, "other labels": {"x": "y"}, "emptied": {label: ""}, "kept": {label: id}} {
 				update := policy(labels)
 				update.SetResourceVersion("5")
+				update.SetFinalizers([]string{finalizers[label]})
 				require.NoError(t, rest.BeforeUpdate(store.UpdateStrategy, ctx, update, stored), name)
+				assert.Empty(t, update.GetFinalizers(), name)
 				assert.Equal(t, id, update.GetLabels()[label], "%s: every claim hangs on it", name)
 			}
+			labelled := policy(map[string]string{"x": "y"})
+			labelled.SetResourceVersion("5")
+			labelled.GetSpec().Preemption, stored.GetSpec().Preemption = "Perhaps", "Perhaps"
+			require.NoError(t, rest.BeforeUpdate(store.UpdateStrategy, ctx, labelled, stored), "what was stored under older rules can be labelled")
+			stored.GetSpec().Preemption = policyv1alpha1.PreemptNever
+			assert.False(t, store.UpdateStrategy.AllowUnconditionalUpdate(), "elsewhere it is a custom resource")
+
 			forged := policy(map[string]string{label: "another"})
 			forged.SetResourceVersion("5")
 			err := rest.BeforeUpdate(store.UpdateStrategy, ctx, forged, stored)
@@ -151,83 +168,4 @@ func TestGeneration(t *testing.T) {
 	}
 	assert.EqualValues(t, 3, update(func(p *policyv1alpha1.PropagationPolicy) { p.Annotations = map[string]string{"a": "b"} }))
 	assert.EqualValues(t, 4, update(func(p *policyv1alpha1.PropagationPolicy) { p.Spec.Priority = ptr.To[int32](1) }))
-}
-
-// Nothing that has no effect is taken silently.
-func TestWarnings(t *testing.T) {
-	r := propagation("propagationpolicies", "propagationpolicy", "pp", true, nil, nil)
-	tests := map[string]struct {
-		change func(s *policyv1alpha1.PropagationSpec)
-		want   string // a path; empty for no warning
-	}{
-		"plain":          {func(*policyv1alpha1.PropagationSpec) {}, ""},
-		"propagateDeps":  {func(s *policyv1alpha1.PropagationSpec) { s.PropagateDeps = true }, "spec.propagateDeps"},
-		"association":    {func(s *policyv1alpha1.PropagationSpec) { s.Association = true }, "spec.association"},
-		"dependents":     {func(s *policyv1alpha1.PropagationSpec) { s.DependentOverrides = []string{"x"} }, "spec.dependentOverrides"},
-		"failover":       {func(s *policyv1alpha1.PropagationSpec) { s.Failover = &policyv1alpha1.FailoverBehavior{} }, "spec.failover"},
-		"spread cluster": {spread(policyv1alpha1.SpreadConstraint{SpreadByField: "cluster"}), ""},
-		"spread region":  {spread(policyv1alpha1.SpreadConstraint{SpreadByField: "region"}), "spec.placement.spreadConstraints[0]"},
-		"spread label":   {spread(policyv1alpha1.SpreadConstraint{SpreadByLabel: "x"}), "spec.placement.spreadConstraints[0]"},
-		"workload affinity": {func(s *policyv1alpha1.PropagationSpec) {
-			s.Placement.WorkloadAffinity = &policyv1alpha1.WorkloadAffinity{}
-		}, "spec.placement.workloadAffinity"},
-		"overflow": {func(s *policyv1alpha1.PropagationSpec) {
-			s.Placement.ClusterAffinities = []policyv1alpha1.ClusterAffinityTerm{{AffinityName: "a"}, {AffinityName: "b", OverflowAffinities: []policyv1alpha1.OverflowAffinityTerm{{}}}}
-		}, "spec.placement.clusterAffinities[1].overflowAffinities"},
-		"aggregated": {scheduling(policyv1alpha1.ReplicaSchedulingStrategy{ReplicaDivisionPreference: "Aggregated"}), "Aggregated"},
-		"dynamic": {scheduling(policyv1alpha1.ReplicaSchedulingStrategy{WeightPreference: &policyv1alpha1.ClusterPreferences{DynamicWeight: "AvailableReplicas"}}),
-			"spec.placement.replicaScheduling.weightPreference.dynamicWeight"},
-		"static": {scheduling(policyv1alpha1.ReplicaSchedulingStrategy{ReplicaDivisionPreference: "Weighted", WeightPreference: &policyv1alpha1.ClusterPreferences{}}), ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			p := &policyv1alpha1.PropagationPolicy{Spec: spec()}
-			tt.change(&p.Spec)
-			told := r.Warnings(p)
-			if tt.want == "" {
-				assert.Empty(t, told)
-				return
-			}
-			require.Len(t, told, 1)
-			assert.Contains(t, told[0], tt.want)
-			assert.Contains(t, told[0], ": ", "what to do instead")
-		})
-	}
-	all := &policyv1alpha1.PropagationPolicy{Spec: spec()}
-	for _, tt := range tests {
-		if !strings.Contains(tt.want, "spread") {
-			tt.change(&all.Spec)
-		}
-	}
-	assert.GreaterOrEqual(t, len(r.Warnings(all)), 5, "all are told at once")
-	for _, r := range []registry.Resource{quotas(), taintPolicies()} {
-		assert.True(t, slices.ContainsFunc(r.Warnings(r.New()), func(s string) bool { return strings.Contains(s, "in this version") }), r.Group.Resource)
-	}
-}
-
-func spread(c policyv1alpha1.SpreadConstraint) func(*policyv1alpha1.PropagationSpec) {
-	return func(s *policyv1alpha1.PropagationSpec) {
-		s.Placement.SpreadConstraints = []policyv1alpha1.SpreadConstraint{c}
-	}
-}
-
-func scheduling(r policyv1alpha1.ReplicaSchedulingStrategy) func(*policyv1alpha1.PropagationSpec) {
-	return func(s *policyv1alpha1.PropagationSpec) { s.Placement.ReplicaScheduling = &r }
-}
-
-// kubectl diff and --dry-run=server call the hooks of the store, too. What they
-// would write must not decide about templates.
-func TestDryRunsAreNotObserved(t *testing.T) {
-	_, stores, err := Group(registrytest.NoStorage{}, &observer{})
-	require.NoError(t, err)
-	o := &observer{}
-	observe(stores.PropagationPolicies, o)
-	dry := []string{metav1.DryRunAll}
-	p := &policyv1alpha1.PropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
-	store := stores.PropagationPolicies
-	store.AfterCreate(p, &metav1.CreateOptions{DryRun: dry})
-	store.AfterUpdate(p, &metav1.UpdateOptions{DryRun: dry})
-	store.AfterDelete(p, &metav1.DeleteOptions{DryRun: dry})
-	assert.Empty(t, o.changed)
-	assert.Empty(t, o.deleted)
 }

@@ -31,6 +31,10 @@ func clusterResourceBindings() registry.Resource {
 func binding(obj runtime.Object) workv1alpha2.Binding { return obj.(workv1alpha2.Binding) }
 
 func bindings(plural, singular, short string, namespaced bool, newObj, newList func() runtime.Object) registry.Resource {
+	finalizer := names.ClusterResourceBindingFinalizer
+	if namespaced {
+		finalizer = names.BindingFinalizer
+	}
 	condition := func(kind string) func(obj runtime.Object) string {
 		return func(obj runtime.Object) string {
 			if c := meta.FindStatusCondition(binding(obj).GetStatus().Conditions, kind); c != nil {
@@ -45,10 +49,12 @@ func bindings(plural, singular, short string, namespaced bool, newObj, newList f
 		OnCreate: func(obj runtime.Object) {
 			*binding(obj).GetStatus() = workv1alpha2.ResourceBindingStatus{}
 			dropRepeated(binding(obj))
+			registry.DropFinalizers(binding(obj), finalizer)
 		},
 		OnUpdate: func(obj, old runtime.Object) {
 			*binding(obj).GetStatus() = *binding(old).GetStatus()
 			dropRepeated(binding(obj))
+			registry.DropFinalizers(binding(obj), finalizer)
 		},
 		OnStatus:    func(obj, old runtime.Object) { *binding(obj).GetSpec() = *binding(old).GetSpec() },
 		SpecChanged: specChanged,

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/utils/ptr"
@@ -241,6 +243,36 @@ func TestBindingsOnCreateAndUpdate(t *testing.T) {
 	status.Spec = workv1alpha2.ResourceBindingSpec{}
 	r.OnStatus(status, old)
 	assert.Equal(t, old.Spec, status.Spec)
+}
+
+// What was exported elsewhere carries finalizers of controllers that are not here,
+// and would never be gone when it is deleted.
+func TestFinalizersThatNobodyRemoves(t *testing.T) {
+	all := []string{"x.io/f", names.BindingFinalizer, names.ClusterResourceBindingFinalizer, names.ExecutionFinalizer}
+	for resource, tt := range map[string]struct {
+		registry registry.Resource
+		dropped  string
+	}{
+		"resourcebindings":        {resourceBindings(), names.BindingFinalizer},
+		"clusterresourcebindings": {clusterResourceBindings(), names.ClusterResourceBindingFinalizer},
+		"works":                   {works(), names.ExecutionFinalizer},
+	} {
+		old := tt.registry.New().(metav1.Object)
+		old.SetFinalizers(all)
+		want := slices.DeleteFunc(slices.Clone(all), func(f string) bool { return f == tt.dropped })
+		for _, write := range []func(obj runtime.Object){
+			tt.registry.OnCreate,
+			func(obj runtime.Object) { tt.registry.OnUpdate(obj, old.(runtime.Object)) },
+		} {
+			obj := tt.registry.New()
+			obj.(metav1.Object).SetFinalizers(slices.Clone(all))
+			write(obj)
+			assert.Equal(t, want, obj.(metav1.Object).GetFinalizers(), resource)
+		}
+		storage, err := registry.NewStorage(tt.registry, registrytest.NoStorage{})
+		require.NoError(t, err)
+		assert.False(t, storage.UpdateStrategy.AllowUnconditionalUpdate(), resource)
+	}
 }
 
 // Whatever is sent, a cluster is there once, the first share counts, and nothing
