@@ -1447,7 +1447,7 @@ func schema_flotilla_api_policy_v1alpha1_ClusterPreferences(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "StaticWeightList gives fixed weights. It excludes DynamicWeight.",
+							Description: "StaticWeightList gives fixed weights. It is not looked at when DynamicWeight is set.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3167,7 +3167,7 @@ func schema_flotilla_api_policy_v1alpha1_ReplicaSchedulingStrategy(ref common.Re
 					},
 					"replicaDivisionPreference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ReplicaDivisionPreference is Aggregated or Weighted; it is looked at when the type is Divided.\n\nPossible enum values:\n - `\"Aggregated\"` uses as few clusters as have room.\n - `\"Weighted\"` divides in proportion to weights.",
+							Description: "ReplicaDivisionPreference is Aggregated or Weighted; it is looked at when the type is Divided, and is Weighted then if it is not set.\n\nPossible enum values:\n - `\"Aggregated\"` uses as few clusters as have room.\n - `\"Weighted\"` divides in proportion to weights.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Aggregated", "Weighted"},
@@ -3175,7 +3175,7 @@ func schema_flotilla_api_policy_v1alpha1_ReplicaSchedulingStrategy(ref common.Re
 					},
 					"weightPreference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "WeightPreference gives the weights when the preference is Weighted. Unset: all clusters weigh the same.",
+							Description: "WeightPreference gives the weights when the preference is Weighted, and is not looked at otherwise. Unset: all clusters weigh the same.",
 							Ref:         ref(policyv1alpha1.ClusterPreferences{}.OpenAPIModelName()),
 						},
 					},

@@ -50,12 +50,17 @@ func SetDefaults_PropagationSpec(spec *PropagationSpec) {
 	}
 }
 
-// SetDefaults_Placement fills the type of a replica scheduling that has none.
-// A spread constraint that groups by nothing counts clusters, and needs one
+// SetDefaults_Placement fills the type of a replica scheduling that has none, and
+// how it divides: by weights. A spread constraint that groups by nothing counts clusters, and needs one
 // group at least.
 func SetDefaults_Placement(placement *Placement) {
-	if s := placement.ReplicaScheduling; s != nil && s.ReplicaSchedulingType == "" {
-		s.ReplicaSchedulingType = ReplicaSchedulingTypeDivided
+	if s := placement.ReplicaScheduling; s != nil {
+		if s.ReplicaSchedulingType == "" {
+			s.ReplicaSchedulingType = ReplicaSchedulingTypeDivided
+		}
+		if s.ReplicaSchedulingType == ReplicaSchedulingTypeDivided && s.ReplicaDivisionPreference == "" {
+			s.ReplicaDivisionPreference = ReplicaDivisionPreferenceWeighted
+		}
 	}
 	for i := range placement.SpreadConstraints {
 		c := &placement.SpreadConstraints[i]

@@ -43,3 +43,42 @@ func TestSetDefaultsPlacementSpreadConstraints(t *testing.T) {
 		})
 	}
 }
+
+func TestSetDefaultsPlacementReplicaScheduling(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		in, want ReplicaSchedulingStrategy
+	}{
+		"Empty": {
+			reason: "Replicas are divided, by weights.",
+			want:   ReplicaSchedulingStrategy{ReplicaSchedulingType: ReplicaSchedulingTypeDivided, ReplicaDivisionPreference: ReplicaDivisionPreferenceWeighted},
+		},
+		"Divided": {
+			reason: "Weights may be given without saying so.",
+			in:     ReplicaSchedulingStrategy{ReplicaSchedulingType: ReplicaSchedulingTypeDivided, WeightPreference: &ClusterPreferences{StaticWeightList: []StaticClusterWeight{{Weight: 1}}}},
+			want: ReplicaSchedulingStrategy{ReplicaSchedulingType: ReplicaSchedulingTypeDivided, ReplicaDivisionPreference: ReplicaDivisionPreferenceWeighted,
+				WeightPreference: &ClusterPreferences{StaticWeightList: []StaticClusterWeight{{Weight: 1}}}},
+		},
+		"Aggregated": {
+			reason: "What is said stays.",
+			in:     ReplicaSchedulingStrategy{ReplicaDivisionPreference: ReplicaDivisionPreferenceAggregated},
+			want:   ReplicaSchedulingStrategy{ReplicaSchedulingType: ReplicaSchedulingTypeDivided, ReplicaDivisionPreference: ReplicaDivisionPreferenceAggregated},
+		},
+		"Duplicated": {
+			reason: "What is not divided has no way of dividing.",
+			in:     ReplicaSchedulingStrategy{ReplicaSchedulingType: ReplicaSchedulingTypeDuplicated},
+			want:   ReplicaSchedulingStrategy{ReplicaSchedulingType: ReplicaSchedulingTypeDuplicated},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := &Placement{ReplicaScheduling: &tc.in}
+			for range 2 {
+				SetDefaults_Placement(p)
+				if diff := cmp.Diff(&tc.want, p.ReplicaScheduling); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+				}
+			}
+		})
+	}
+}

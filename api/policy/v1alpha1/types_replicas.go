@@ -41,11 +41,12 @@ type ReplicaSchedulingStrategy struct {
 	ReplicaSchedulingType ReplicaSchedulingType `json:"replicaSchedulingType,omitempty"`
 
 	// ReplicaDivisionPreference is Aggregated or Weighted; it is looked at when
-	// the type is Divided.
+	// the type is Divided, and is Weighted then if it is not set.
 	// +optional
 	ReplicaDivisionPreference ReplicaDivisionPreference `json:"replicaDivisionPreference,omitempty"`
 
-	// WeightPreference gives the weights when the preference is Weighted.
+	// WeightPreference gives the weights when the preference is Weighted, and is
+	// not looked at otherwise.
 	// Unset: all clusters weigh the same.
 	// +optional
 	WeightPreference *ClusterPreferences `json:"weightPreference,omitempty"`
@@ -53,7 +54,8 @@ type ReplicaSchedulingStrategy struct {
 
 // ClusterPreferences gives weights to clusters, fixed or measured.
 type ClusterPreferences struct {
-	// StaticWeightList gives fixed weights. It excludes DynamicWeight.
+	// StaticWeightList gives fixed weights. It is not looked at when
+	// DynamicWeight is set.
 	// +optional
 	// +listType=atomic
 	StaticWeightList []StaticClusterWeight `json:"staticWeightList,omitempty"`

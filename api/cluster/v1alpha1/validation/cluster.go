@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -28,6 +29,9 @@ func ValidateCluster(cluster *clusterv1alpha1.Cluster) field.ErrorList {
 
 // ValidateClusterUpdate checks a changed Cluster.
 func ValidateClusterUpdate(cluster, old *clusterv1alpha1.Cluster) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(cluster.Spec, old.Spec) {
+		return nil // what was stored under older rules can be labelled and deleted
+	}
 	path := field.NewPath("spec")
 	errs := validateSpec(&cluster.Spec, path)
 	if cluster.Spec.SyncMode != old.Spec.SyncMode {

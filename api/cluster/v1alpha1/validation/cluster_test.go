@@ -96,6 +96,11 @@ func TestValidateCluster(t *testing.T) {
 			if diff := cmp.Diff(tc.want, summary(ValidateCluster(c))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
+			labelled := c.DeepCopy()
+			labelled.Labels = map[string]string{"a": "b"}
+			if errs := ValidateClusterUpdate(labelled, c); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
+			}
 		})
 	}
 }

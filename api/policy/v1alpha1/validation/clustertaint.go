@@ -2,6 +2,7 @@ package validation
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -15,7 +16,10 @@ func ValidateClusterTaintPolicy(policy *policyv1alpha1.ClusterTaintPolicy) field
 }
 
 // ValidateClusterTaintPolicyUpdate checks a changed ClusterTaintPolicy.
-func ValidateClusterTaintPolicyUpdate(policy, _ *policyv1alpha1.ClusterTaintPolicy) field.ErrorList {
+func ValidateClusterTaintPolicyUpdate(policy, old *policyv1alpha1.ClusterTaintPolicy) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(policy.Spec, old.Spec) {
+		return nil
+	}
 	return validateClusterTaintPolicySpec(&policy.Spec, field.NewPath("spec"))
 }
 

@@ -1,9 +1,7 @@
 package validation
 
 import (
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/client-go/util/jsonpath"
 
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 )
@@ -53,30 +51,17 @@ func validateStatePreservation(state *policyv1alpha1.StatePreservation, path *fi
 	if state == nil {
 		return nil
 	}
-	rules := path.Child("rules")
-	if len(state.Rules) == 0 {
-		return field.ErrorList{field.Required(rules, "say which values to preserve, or leave statePreservation out")}
-	}
 	var errs field.ErrorList
-	seen := sets.New[string]()
+	rules := path.Child("rules")
+	if state.Rules == nil {
+		errs = append(errs, field.Required(rules, "say which values to preserve, or leave statePreservation out"))
+	}
 	for i, rule := range state.Rules {
 		p := rules.Index(i)
 		errs = append(errs, labelKey(rule.AliasLabelName, p.Child("aliasLabelName"))...)
-		if seen.Has(rule.AliasLabelName) {
-			errs = append(errs, field.Duplicate(p.Child("aliasLabelName"), rule.AliasLabelName))
+		if rule.JSONPath == "" {
+			errs = append(errs, field.Required(p.Child("jsonPath"), "write where in the status the value is, such as {.jobStatus.state}"))
 		}
-		seen.Insert(rule.AliasLabelName)
-		errs = append(errs, validateJSONPath(rule.JSONPath, p.Child("jsonPath"))...)
 	}
 	return errs
-}
-
-func validateJSONPath(text string, path *field.Path) field.ErrorList {
-	if text == "" {
-		return field.ErrorList{field.Required(path, "write where in the status the value is, such as {.jobStatus.state}")}
-	}
-	if _, err := jsonpath.Parse("jsonPath", text); err != nil {
-		return field.ErrorList{field.Invalid(path, text, "cannot be read as a JSONPath template such as {.jobStatus.state}: "+err.Error())}
-	}
-	return nil
 }

@@ -1,8 +1,7 @@
 package validation
 
 import (
-	"reflect"
-
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
@@ -15,7 +14,10 @@ func ValidateOverride(policy policyv1alpha1.Override) field.ErrorList {
 }
 
 // ValidateOverrideUpdate checks a changed override policy of either scope.
-func ValidateOverrideUpdate(policy, _ policyv1alpha1.Override) field.ErrorList {
+func ValidateOverrideUpdate(policy, old policyv1alpha1.Override) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(policy.GetSpec(), old.GetSpec()) {
+		return nil
+	}
 	return validateOverrideSpec(policy)
 }
 
@@ -29,7 +31,7 @@ func validateOverrideSpec(policy policyv1alpha1.Override) field.ErrorList {
 	}
 	errs = append(errs, ValidateClusterAffinity(spec.TargetCluster, path.Child("targetCluster"))...)
 	errs = append(errs, validateOverriders(&spec.Overriders, path.Child("overriders"))...)
-	if len(spec.OverrideRules) > 0 && (spec.TargetCluster != nil || !reflect.ValueOf(spec.Overriders).IsZero()) {
+	if len(spec.OverrideRules) > 0 && (spec.TargetCluster != nil || !apiequality.Semantic.DeepEqual(spec.Overriders, policyv1alpha1.Overriders{})) {
 		errs = append(errs, field.Forbidden(path.Child("overrideRules"),
 			"the deprecated targetCluster and overriders are set too; make them another rule"))
 	}
@@ -59,7 +61,7 @@ func validateOverriders(o *policyv1alpha1.Overriders, path *field.Path) field.Er
 	for i := range o.Plaintext {
 		text, p := &o.Plaintext[i], path.Child("plaintext").Index(i)
 		errs = append(errs, validateTarget(text.Path, p.Child("path"))...)
-		errs = append(errs, validateOperation(text.Operator, text.Value.Raw, p)...)
+		errs = append(errs, addRemoveReplace(text.Operator, p.Child("operator"))...) // no value is null
 	}
 	return errs
 }

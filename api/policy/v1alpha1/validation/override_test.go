@@ -35,9 +35,10 @@ func TestValidateOverride(t *testing.T) {
 		"Name":          {reason: "It would be another object.", in: plaintext("/metadata/name"), want: []string{at + "plaintext[0].path FieldValueForbidden"}},
 		"Namespace":     {reason: "It would be another object.", in: plaintext("/metadata/namespace"), want: []string{at + "plaintext[0].path FieldValueForbidden"}},
 		"Metadata":      {reason: "The name is in it.", in: plaintext("/metadata"), want: []string{at + "plaintext[0].path FieldValueForbidden"}},
-		"NoValue":       {reason: "There is nothing to put.", in: overriders{Plaintext: []policyv1alpha1.PlaintextOverrider{{Path: "/spec/a", Operator: add}}}, want: []string{at + "plaintext[0].value FieldValueRequired"}},
+		"NoValue":       {reason: "Null is put.", in: overriders{Plaintext: []policyv1alpha1.PlaintextOverrider{{Path: "/spec/a", Operator: add}}}},
+		"NoOperator":    {reason: "It is not known what to do.", in: overriders{Plaintext: []policyv1alpha1.PlaintextOverrider{{Path: "/spec/a", Value: value}}}, want: []string{at + "plaintext[0].operator FieldValueRequired"}},
 		"RemoveNoValue": {reason: "Nothing is needed to remove.", in: overriders{Plaintext: []policyv1alpha1.PlaintextOverrider{{Path: "/spec/a", Operator: remove}}}},
-		"ImageNoValue":  {reason: "There is nothing to put.", in: overriders{ImageOverrider: []policyv1alpha1.ImageOverrider{{Component: policyv1alpha1.Registry, Operator: replace}}}, want: []string{at + "imageOverrider[0].value FieldValueRequired"}},
+		"ImageNoValue":  {reason: "A registry is replaced by none.", in: overriders{ImageOverrider: []policyv1alpha1.ImageOverrider{{Component: policyv1alpha1.Registry, Operator: replace}}}},
 		"ImageRemove":   {reason: "Nothing is needed to remove.", in: overriders{ImageOverrider: []policyv1alpha1.ImageOverrider{{Component: policyv1alpha1.Registry, Operator: remove}}}},
 		"ImagePath":     {reason: "A name is not an image.", in: overriders{ImageOverrider: []policyv1alpha1.ImageOverrider{{Component: policyv1alpha1.Tag, Operator: remove, Predicate: &policyv1alpha1.ImagePredicate{Path: "/metadata/name"}}}}, want: []string{at + "imageOverrider[0].predicate.path FieldValueForbidden"}},
 		"ArgsReplace":   {reason: "Arguments are added and removed only.", in: overriders{ArgsOverrider: []policyv1alpha1.CommandArgsOverrider{{ContainerName: "a", Operator: replace}}}, want: []string{at + "argsOverrider[0].operator FieldValueNotSupported"}},
@@ -62,8 +63,13 @@ func TestValidateOverride(t *testing.T) {
 			if diff := cmp.Diff(tc.want, summary(ValidateOverride(policy))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			if diff := cmp.Diff(tc.want, summary(ValidateOverrideUpdate(policy, policy))); diff != "" {
+			old := policy.DeepCopy()
+			old.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "v1", Kind: "Pod"}}
+			if diff := cmp.Diff(tc.want, summary(ValidateOverrideUpdate(policy, old))); diff != "" {
 				t.Errorf("An update must be held to the same: %s (-want +got):\n%s", tc.reason, diff)
+			}
+			if errs := ValidateOverrideUpdate(policy, policy.DeepCopy()); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
 			}
 		})
 	}
@@ -78,5 +84,15 @@ func TestDeprecatedOverridersStandAlone(t *testing.T) {
 	policy.Spec.OverrideRules = []policyv1alpha1.RuleWithCluster{{}}
 	if diff := cmp.Diff([]string{"spec.overrideRules FieldValueForbidden"}, summary(ValidateOverride(policy))); diff != "" {
 		t.Errorf("Both together have no order (-want +got):\n%s", diff)
+	}
+}
+
+func TestDeprecatedOverridersThatAreEmpty(t *testing.T) {
+	policy := &policyv1alpha1.OverridePolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+	policy.Spec.OverrideRules = []policyv1alpha1.RuleWithCluster{{}}
+	policy.Spec.Overriders.Plaintext = []policyv1alpha1.PlaintextOverrider{}
+	policy.Spec.ResourceSelectors = []policyv1alpha1.ResourceSelector{{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "bank"}}
+	if errs := ValidateOverride(policy); len(errs) > 0 {
+		t.Errorf("Empty lists override nothing, and another namespace is not reached: %v", errs)
 	}
 }

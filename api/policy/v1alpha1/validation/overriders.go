@@ -30,9 +30,6 @@ func validateImage(o *policyv1alpha1.ImageOverrider, path *field.Path) field.Err
 	if o.Predicate != nil {
 		errs = append(errs, validateTarget(o.Predicate.Path, path.Child("predicate", "path"))...)
 	}
-	if o.Value == "" && o.Operator != policyv1alpha1.OverriderOpRemove {
-		errs = append(errs, field.Required(path.Child("value"), "write what to put there, or use operator remove"))
-	}
 	return errs
 }
 

@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
@@ -70,27 +69,9 @@ func validateTolerations(tolerations []corev1.Toleration, path *field.Path) fiel
 	var errs field.ErrorList
 	for i := range tolerations {
 		t, p := &tolerations[i], path.Index(i)
-		if t.Key != "" {
-			errs = append(errs, metav1validation.ValidateLabelName(t.Key, p.Child("key"))...)
-		}
 		errs = append(errs, oneOf(t.Operator, p.Child("operator"), corev1.TolerationOpEqual, corev1.TolerationOpExists)...)
-		if t.Key == "" && t.Operator != corev1.TolerationOpExists {
-			errs = append(errs, field.Invalid(p.Child("operator"), t.Operator,
-				"must be Exists when key is empty, which tolerates every taint; or name a key"))
-		}
-		if t.Operator == corev1.TolerationOpExists && t.Value != "" {
-			errs = append(errs, field.Invalid(p.Child("value"), t.Value,
-				"must be empty with operator Exists; use operator Equal to compare values"))
-		}
-		for _, msg := range validation.IsValidLabelValue(t.Value) {
-			errs = append(errs, field.Invalid(p.Child("value"), t.Value, msg))
-		}
 		errs = append(errs, oneOf(t.Effect, p.Child("effect"),
 			corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
-		if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
-			errs = append(errs, field.Invalid(p.Child("effect"), t.Effect,
-				"must be NoExecute when tolerationSeconds is set; other effects drive nothing out"))
-		}
 	}
 	return errs
 }
@@ -128,21 +109,11 @@ func validateReplicaScheduling(s *policyv1alpha1.ReplicaSchedulingStrategy, path
 	if s.WeightPreference == nil {
 		return errs
 	}
-	weights := path.Child("weightPreference")
-	if s.ReplicaSchedulingType != policyv1alpha1.ReplicaSchedulingTypeDivided ||
-		s.ReplicaDivisionPreference != policyv1alpha1.ReplicaDivisionPreferenceWeighted {
-		errs = append(errs, field.Forbidden(weights,
-			"weights are used only with replicaSchedulingType Divided and replicaDivisionPreference Weighted; set these or remove the weights"))
-	}
-	return append(errs, validateWeights(s.WeightPreference, weights)...)
+	return append(errs, validateWeights(s.WeightPreference, path.Child("weightPreference"))...)
 }
 
 func validateWeights(w *policyv1alpha1.ClusterPreferences, path *field.Path) field.ErrorList {
 	errs := oneOf(w.DynamicWeight, path.Child("dynamicWeight"), policyv1alpha1.DynamicWeightByAvailableReplicas)
-	if w.DynamicWeight != "" && len(w.StaticWeightList) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("staticWeightList"),
-			"dynamicWeight is set too; keep one of the two"))
-	}
 	for i := range w.StaticWeightList {
 		weight, p := &w.StaticWeightList[i], path.Child("staticWeightList").Index(i)
 		errs = append(errs, ValidateClusterAffinity(&weight.TargetCluster, p.Child("targetCluster"))...)

@@ -3,6 +3,7 @@ package validation
 import (
 	"fmt"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -19,7 +20,10 @@ func ValidatePolicy(policy policyv1alpha1.Policy) field.ErrorList {
 
 // ValidatePolicyUpdate checks a changed propagation policy of either scope.
 func ValidatePolicyUpdate(policy, old policyv1alpha1.Policy) field.ErrorList {
-	errs := ValidatePropagationSpec(policy.GetSpec(), policy.GetNamespace(), field.NewPath("spec"))
+	var errs field.ErrorList
+	if !apiequality.Semantic.DeepEqual(policy.GetSpec(), old.GetSpec()) {
+		errs = ValidatePropagationSpec(policy.GetSpec(), policy.GetNamespace(), field.NewPath("spec"))
+	}
 	label := names.ClusterPropagationPolicyPermanentIDLabel
 	if isNamespaced(policy) {
 		label = names.PropagationPolicyPermanentIDLabel
@@ -41,7 +45,6 @@ func ValidatePropagationSpec(spec *policyv1alpha1.PropagationSpec, namespace str
 		errs = append(errs, field.Required(selectors, "name at least one kind of template, with its apiVersion and kind"))
 	}
 	errs = append(errs, ValidatePlacement(&spec.Placement, path.Child("placement"))...)
-	errs = append(errs, validateNames(spec.DependentOverrides, path.Child("dependentOverrides"))...)
 	errs = append(errs, ValidateFailover(spec.Failover, path.Child("failover"))...)
 	errs = append(errs, ValidateSuspension(spec.Suspension, path.Child("suspension"))...)
 	errs = append(errs, oneOf(spec.Preemption, path.Child("preemption"),
@@ -59,16 +62,12 @@ func ValidateConflictResolution(value policyv1alpha1.ConflictResolution, path *f
 
 // ValidateSuspension checks that not both, everything and some, is suspended.
 func ValidateSuspension(suspension *policyv1alpha1.Suspension, path *field.Path) field.ErrorList {
-	if suspension == nil || suspension.DispatchingOnClusters == nil {
+	if suspension == nil || suspension.Dispatching == nil || !*suspension.Dispatching ||
+		suspension.DispatchingOnClusters == nil || len(suspension.DispatchingOnClusters.ClusterNames) == 0 {
 		return nil
 	}
-	clusters := path.Child("dispatchingOnClusters")
-	errs := validateNames(suspension.DispatchingOnClusters.ClusterNames, clusters.Child("clusterNames"))
-	if suspension.Dispatching != nil && *suspension.Dispatching {
-		errs = append(errs, field.Forbidden(clusters,
-			"dispatching already suspends every cluster; set dispatching to false to suspend only these"))
-	}
-	return errs
+	return field.ErrorList{field.Forbidden(path.Child("dispatchingOnClusters"),
+		"dispatching already suspends every cluster; set dispatching to false to suspend only these")}
 }
 
 func validateSchedulePriority(priority *policyv1alpha1.SchedulePriority, path *field.Path) field.ErrorList {
@@ -115,15 +114,4 @@ func oneOf[T ~string](value T, path *field.Path, allowed ...T) field.ErrorList {
 		}
 	}
 	return field.ErrorList{field.NotSupported(path, value, allowed)}
-}
-
-// validateNames checks a list of names of objects that need not exist.
-func validateNames(list []string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for i, name := range list {
-		if name == "" {
-			errs = append(errs, field.Required(path.Index(i), "an empty name stands for nothing; remove the item"))
-		}
-	}
-	return errs
 }

@@ -47,13 +47,18 @@ func TestValidatePolicy(t *testing.T) {
 		"BadAPIVersion":       {reason: "There is one slash at most.", change: func(s *spec) { s.ResourceSelectors[0].APIVersion = "a/b/c" }, want: []string{"spec.resourceSelectors[0].apiVersion FieldValueInvalid"}},
 		"NoVersion":           {reason: "A group alone is not an apiVersion.", change: func(s *spec) { s.ResourceSelectors[0].APIVersion = "apps/" }, want: []string{"spec.resourceSelectors[0].apiVersion FieldValueInvalid"}},
 		"OwnNamespace":        {reason: "The policy's own namespace may be written out.", change: func(s *spec) { s.ResourceSelectors[0].Namespace = "shop" }},
-		"OtherNamespace":      {reason: "A namespaced policy does not reach further.", change: func(s *spec) { s.ResourceSelectors[0].Namespace = "bank" }, want: []string{"spec.resourceSelectors[0].namespace FieldValueInvalid"}},
+		"OtherNamespace":      {reason: "A namespaced policy does not reach further, so it selects nothing there.", change: func(s *spec) { s.ResourceSelectors[0].Namespace = "bank" }},
+		"NoNamespace":         {reason: "Nor anything in what can be no namespace.", change: func(s *spec) { s.ResourceSelectors[0].Namespace = "No Namespace" }},
+		"EmptyDependent":      {reason: "Nothing depends on it.", change: func(s *spec) { s.DependentOverrides = []string{""} }},
 		"BadLabelSelector": {reason: "The selector could not be evaluated.", change: func(s *spec) {
 			s.ResourceSelectors[0].LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a b": "c"}}
 		}, want: []string{"spec.resourceSelectors[0].labelSelector.matchLabels FieldValueInvalid"}},
 		"SuspendedTwice": {reason: "Everything is suspended already.", change: func(s *spec) {
-			s.Suspension = &policyv1alpha1.Suspension{Dispatching: ptr(true), DispatchingOnClusters: &policyv1alpha1.SuspendClusters{}}
+			s.Suspension = &policyv1alpha1.Suspension{Dispatching: ptr(true), DispatchingOnClusters: &policyv1alpha1.SuspendClusters{ClusterNames: []string{"eu"}}}
 		}, want: []string{"spec.suspension.dispatchingOnClusters FieldValueForbidden"}},
+		"SuspendedOnNobody": {reason: "No clusters are not some clusters.", change: func(s *spec) {
+			s.Suspension = &policyv1alpha1.Suspension{Dispatching: ptr(true), DispatchingOnClusters: &policyv1alpha1.SuspendClusters{}}
+		}},
 		"SuspendedOnSome": {reason: "Only some are suspended.", change: func(s *spec) {
 			s.Suspension = &policyv1alpha1.Suspension{Dispatching: ptr(false), DispatchingOnClusters: &policyv1alpha1.SuspendClusters{ClusterNames: []string{"eu"}}}
 		}},
@@ -73,10 +78,10 @@ func TestValidatePolicy(t *testing.T) {
 		"ClusterPurgeNever": {reason: "A failed cluster is always left.", change: func(s *spec) {
 			s.Failover = &policyv1alpha1.FailoverBehavior{Cluster: &policyv1alpha1.ClusterFailoverBehavior{PurgeMode: policyv1alpha1.PurgeModeNever}}
 		}, want: []string{"spec.failover.cluster.purgeMode FieldValueNotSupported"}},
-		"BadJSONPath": {reason: "The value could not be found.", change: func(s *spec) {
+		"BadAlias": {reason: "What is preserved becomes a label. How it is found nobody looks at yet.", change: func(s *spec) {
 			s.Failover = &policyv1alpha1.FailoverBehavior{Cluster: &policyv1alpha1.ClusterFailoverBehavior{StatePreservation: &policyv1alpha1.StatePreservation{
-				Rules: []policyv1alpha1.StatePreservationRule{{AliasLabelName: "state", JSONPath: "{.a"}, {AliasLabelName: "state", JSONPath: "{.a}"}}}}}
-		}, want: []string{"spec.failover.cluster.statePreservation.rules[0].jsonPath FieldValueInvalid", "spec.failover.cluster.statePreservation.rules[1].aliasLabelName FieldValueDuplicate"}},
+				Rules: []policyv1alpha1.StatePreservationRule{{AliasLabelName: "state", JSONPath: "{.a"}, {AliasLabelName: "state", JSONPath: "{.a}"}, {AliasLabelName: "-", JSONPath: "{.a}"}}}}}
+		}, want: []string{"spec.failover.cluster.statePreservation.rules[2].aliasLabelName FieldValueInvalid"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +92,11 @@ func TestValidatePolicy(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, summary(ValidatePolicyUpdate(policy, validPolicy()))); diff != "" {
 				t.Errorf("An update must be held to the same: %s (-want +got):\n%s", tc.reason, diff)
+			}
+			labelled := policy.DeepCopy()
+			labelled.Labels = map[string]string{"a": "b"}
+			if errs := ValidatePolicyUpdate(labelled, policy); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
 			}
 		})
 	}
@@ -122,7 +132,7 @@ func TestPermanentIDIsImmutable(t *testing.T) {
 	}{
 		"Given":   {reason: "The server gives it once.", now: map[string]string{names.PropagationPolicyPermanentIDLabel: id}},
 		"Kept":    {reason: "Nothing changed.", old: map[string]string{names.PropagationPolicyPermanentIDLabel: id}, now: map[string]string{names.PropagationPolicyPermanentIDLabel: id}},
-		"Changed": {reason: "Claims would be lost.", old: map[string]string{names.PropagationPolicyPermanentIDLabel: id}, now: map[string]string{names.PropagationPolicyPermanentIDLabel: "x"}, want: []string{"metadata.labels[" + names.PropagationPolicyPermanentIDLabel + "] FieldValueInvalid"}},
+		"Changed": {reason: "Claims would be lost, though the spec is the same.", old: map[string]string{names.PropagationPolicyPermanentIDLabel: id}, now: map[string]string{names.PropagationPolicyPermanentIDLabel: "x"}, want: []string{"metadata.labels[" + names.PropagationPolicyPermanentIDLabel + "] FieldValueInvalid"}},
 		"Removed": {reason: "Claims would be lost.", old: map[string]string{names.PropagationPolicyPermanentIDLabel: id}, want: []string{"metadata.labels[" + names.PropagationPolicyPermanentIDLabel + "] FieldValueInvalid"}},
 	}
 	for name, tc := range cases {
@@ -166,27 +176,26 @@ func TestValidatePlacement(t *testing.T) {
 			want: []string{"p.clusterAffinities[0].overflowAffinities[1].affinityName FieldValueDuplicate"}},
 		"FieldSelector": {reason: "Provider, region and zone can be selected by.",
 			in: placement{ClusterAffinity: &policyv1alpha1.ClusterAffinity{FieldSelector: &policyv1alpha1.FieldSelector{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "zone", Operator: in, Values: []string{"a"}}}}}}},
+		"FieldSelectorWithoutValues": {reason: "It matches no cluster, or every.",
+			in: placement{ClusterAffinity: &policyv1alpha1.ClusterAffinity{FieldSelector: &policyv1alpha1.FieldSelector{MatchExpressions: []corev1.NodeSelectorRequirement{
+				{Key: "zone", Operator: in}, {Key: "region", Operator: corev1.NodeSelectorOpNotIn}}}}}},
 		"BadFieldSelector": {reason: "There is no other field and no other operator.",
 			in: placement{ClusterAffinity: &policyv1alpha1.ClusterAffinity{FieldSelector: &policyv1alpha1.FieldSelector{MatchExpressions: []corev1.NodeSelectorRequirement{
 				{Key: "name", Operator: in, Values: []string{"a"}}, {Key: "zone", Operator: corev1.NodeSelectorOpExists}}}}},
 			want: []string{
 				"p.clusterAffinity.fieldSelector.matchExpressions[0].key FieldValueNotSupported",
-				"p.clusterAffinity.fieldSelector.matchExpressions[1].operator FieldValueNotSupported",
-				"p.clusterAffinity.fieldSelector.matchExpressions[1].values FieldValueRequired"}},
-		"EmptyName": {reason: "An empty name restricts to nothing, by accident.",
-			in:   placement{ClusterAffinity: &policyv1alpha1.ClusterAffinity{ClusterNames: []string{""}, ExcludeClusters: []string{"a", ""}}},
-			want: []string{"p.clusterAffinity.clusterNames[0] FieldValueRequired", "p.clusterAffinity.exclude[1] FieldValueRequired"}},
+				"p.clusterAffinity.fieldSelector.matchExpressions[1].operator FieldValueNotSupported"}},
+		"EmptyName": {reason: "An empty name is nobody's.",
+			in: placement{ClusterAffinity: &policyv1alpha1.ClusterAffinity{ClusterNames: []string{""}, ExcludeClusters: []string{"a", ""}}}},
 		"TolerateEverything": {reason: "No key with Exists tolerates every taint.",
 			in: placement{ClusterTolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}}},
-		"TolerateNothing": {reason: "No key with Equal means nothing.",
-			in:   placement{ClusterTolerations: []corev1.Toleration{{Value: "a"}}},
-			want: []string{"p.clusterTolerations[0].operator FieldValueInvalid"}},
-		"ExistsWithValue": {reason: "Exists compares no value.",
-			in:   placement{ClusterTolerations: []corev1.Toleration{{Key: "a", Operator: corev1.TolerationOpExists, Value: "b"}}},
-			want: []string{"p.clusterTolerations[0].value FieldValueInvalid"}},
-		"SecondsWithoutExecute": {reason: "Only NoExecute drives out, in time.",
-			in:   placement{ClusterTolerations: []corev1.Toleration{{Key: "a", TolerationSeconds: ptr(int64(5)), Effect: corev1.TaintEffectNoSchedule}}},
-			want: []string{"p.clusterTolerations[0].effect FieldValueInvalid"}},
+		"OddTolerations": {reason: "They mean something else than they seem to, or nothing, and do no harm.",
+			in: placement{ClusterTolerations: []corev1.Toleration{
+				{Value: "a"}, {Key: "a", Operator: corev1.TolerationOpExists, Value: "b"}, {Key: "a b", Value: "c d"},
+				{Key: "a", TolerationSeconds: ptr(int64(5)), Effect: corev1.TaintEffectNoSchedule}}}},
+		"UnknownInTolerations": {reason: "What they mean is not known.",
+			in:   placement{ClusterTolerations: []corev1.Toleration{{Key: "a", Operator: "Lt", Value: "3"}, {Key: "a", Effect: "Sometimes"}}},
+			want: []string{"p.clusterTolerations[0].operator FieldValueNotSupported", "p.clusterTolerations[1].effect FieldValueNotSupported"}},
 		"Spread":      {reason: "Two to three regions.", in: placement{SpreadConstraints: []policyv1alpha1.SpreadConstraint{{SpreadByField: "region", MinGroups: 2, MaxGroups: 3}}}},
 		"SpreadNoMax": {reason: "No limit is less than any minimum.", in: placement{SpreadConstraints: []policyv1alpha1.SpreadConstraint{{SpreadByLabel: "rack", MinGroups: 2}}}},
 		"SpreadByBoth": {reason: "Groups are made by one thing.",
@@ -202,12 +211,20 @@ func TestValidatePlacement(t *testing.T) {
 		"BadWeights": {reason: "A weight is at least 1.",
 			in:   weighted(policyv1alpha1.ClusterPreferences{StaticWeightList: []policyv1alpha1.StaticClusterWeight{{Weight: 0}, {Weight: -3}}}),
 			want: []string{"p.replicaScheduling.weightPreference.staticWeightList[0].weight FieldValueInvalid", "p.replicaScheduling.weightPreference.staticWeightList[1].weight FieldValueInvalid"}},
-		"TwoKindsOfWeights": {reason: "One of the two would be ignored.",
-			in:   weighted(policyv1alpha1.ClusterPreferences{DynamicWeight: policyv1alpha1.DynamicWeightByAvailableReplicas, StaticWeightList: []policyv1alpha1.StaticClusterWeight{{Weight: 1}}}),
-			want: []string{"p.replicaScheduling.weightPreference.staticWeightList FieldValueForbidden"}},
-		"UnusedWeights": {reason: "Duplicated replicas have no weights.",
-			in:   placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.ReplicaSchedulingTypeDuplicated, WeightPreference: &policyv1alpha1.ClusterPreferences{}}},
-			want: []string{"p.replicaScheduling.weightPreference FieldValueForbidden"}},
+		"TwoKindsOfWeights": {reason: "Dynamic weights go before static ones.",
+			in: weighted(policyv1alpha1.ClusterPreferences{DynamicWeight: policyv1alpha1.DynamicWeightByAvailableReplicas, StaticWeightList: []policyv1alpha1.StaticClusterWeight{{Weight: 1}}})},
+		"UnusedWeights": {reason: "Duplicated replicas have no weights, which are checked all the same.",
+			in: placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.ReplicaSchedulingTypeDuplicated,
+				WeightPreference: &policyv1alpha1.ClusterPreferences{StaticWeightList: []policyv1alpha1.StaticClusterWeight{{Weight: 1}, {Weight: -1}}}}},
+			want: []string{"p.replicaScheduling.weightPreference.staticWeightList[1].weight FieldValueInvalid"}},
+		"AggregatedWeights": {reason: "Aggregated looks at no weights.",
+			in: placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: policyv1alpha1.ReplicaSchedulingTypeDivided,
+				ReplicaDivisionPreference: policyv1alpha1.ReplicaDivisionPreferenceAggregated, WeightPreference: &policyv1alpha1.ClusterPreferences{}}}},
+		"UnknownDivision": {reason: "What they mean is not known.",
+			in: placement{ReplicaScheduling: &policyv1alpha1.ReplicaSchedulingStrategy{ReplicaSchedulingType: "Shared", ReplicaDivisionPreference: "Fair",
+				WeightPreference: &policyv1alpha1.ClusterPreferences{DynamicWeight: "Phase"}}},
+			want: []string{"p.replicaScheduling.replicaSchedulingType FieldValueNotSupported", "p.replicaScheduling.replicaDivisionPreference FieldValueNotSupported",
+				"p.replicaScheduling.weightPreference.dynamicWeight FieldValueNotSupported"}},
 		"GroupKey": {reason: "A label key is needed.",
 			in:   placement{WorkloadAffinity: &policyv1alpha1.WorkloadAffinity{Affinity: &policyv1alpha1.WorkloadAffinityTerm{}, AntiAffinity: &policyv1alpha1.WorkloadAntiAffinityTerm{GroupByLabelKey: "a b"}}},
 			want: []string{"p.workloadAffinity.affinity.groupByLabelKey FieldValueRequired", "p.workloadAffinity.antiAffinity.groupByLabelKey FieldValueInvalid"}},

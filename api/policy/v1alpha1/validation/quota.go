@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -18,7 +19,10 @@ func ValidateFederatedResourceQuota(quota *policyv1alpha1.FederatedResourceQuota
 }
 
 // ValidateFederatedResourceQuotaUpdate checks a changed FederatedResourceQuota.
-func ValidateFederatedResourceQuotaUpdate(quota, _ *policyv1alpha1.FederatedResourceQuota) field.ErrorList {
+func ValidateFederatedResourceQuotaUpdate(quota, old *policyv1alpha1.FederatedResourceQuota) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(quota.Spec, old.Spec) {
+		return nil
+	}
 	return validateQuotaSpec(&quota.Spec, field.NewPath("spec"))
 }
 

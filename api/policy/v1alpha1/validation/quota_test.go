@@ -36,6 +36,13 @@ func TestValidateFederatedResourceQuota(t *testing.T) {
 			if diff := cmp.Diff(tc.want, summary(ValidateFederatedResourceQuota(quota))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
+			old := &policyv1alpha1.FederatedResourceQuota{}
+			if diff := cmp.Diff(tc.want, summary(ValidateFederatedResourceQuotaUpdate(quota, old))); diff != "" {
+				t.Errorf("An update must be held to the same: %s (-want +got):\n%s", tc.reason, diff)
+			}
+			if errs := ValidateFederatedResourceQuotaUpdate(quota, quota.DeepCopy()); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
+			}
 		})
 	}
 }
@@ -61,6 +68,12 @@ func TestValidateClusterTaintPolicy(t *testing.T) {
 			policy := &policyv1alpha1.ClusterTaintPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: tc.spec}
 			if diff := cmp.Diff(tc.want, summary(ValidateClusterTaintPolicy(policy))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.want, summary(ValidateClusterTaintPolicyUpdate(policy, &policyv1alpha1.ClusterTaintPolicy{}))); diff != "" {
+				t.Errorf("An update must be held to the same: %s (-want +got):\n%s", tc.reason, diff)
+			}
+			if errs := ValidateClusterTaintPolicyUpdate(policy, policy.DeepCopy()); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
 			}
 		})
 	}

@@ -1,8 +1,6 @@
 package validation
 
 import (
-	"fmt"
-
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/api/validation/path"
@@ -45,12 +43,10 @@ func validateResourceSelector(s *policyv1alpha1.ResourceSelector, namespace stri
 }
 
 func validateSelectorNamespace(selected, own string, fldPath *field.Path) field.ErrorList {
-	if selected == "" {
+	// Another namespace than a namespaced policy's own selects nothing, of
+	// whatever form it is.
+	if selected == "" || own != "" {
 		return nil
-	}
-	if own != "" && selected != own {
-		return field.ErrorList{field.Invalid(fldPath, selected,
-			fmt.Sprintf("must be empty or the policy's own namespace %q; a cluster-scoped policy selects from other namespaces", own))}
 	}
 	var errs field.ErrorList
 	for _, msg := range apivalidation.ValidateNamespaceName(selected, false) {
@@ -69,9 +65,7 @@ func ValidateClusterAffinity(affinity *policyv1alpha1.ClusterAffinity, fldPath *
 		return nil
 	}
 	errs := validateLabelSelector(affinity.LabelSelector, fldPath.Child("labelSelector"))
-	errs = append(errs, validateFieldSelector(affinity.FieldSelector, fldPath.Child("fieldSelector"))...)
-	errs = append(errs, validateNames(affinity.ClusterNames, fldPath.Child("clusterNames"))...)
-	return append(errs, validateNames(affinity.ExcludeClusters, fldPath.Child("exclude"))...)
+	return append(errs, validateFieldSelector(affinity.FieldSelector, fldPath.Child("fieldSelector"))...)
 }
 
 func validateFieldSelector(selector *policyv1alpha1.FieldSelector, fldPath *field.Path) field.ErrorList {
@@ -91,9 +85,6 @@ func validateFieldSelector(selector *policyv1alpha1.FieldSelector, fldPath *fiel
 		}
 		errs = append(errs, oneOf(r.Operator, p.Child("operator"),
 			corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn)...)
-		if len(r.Values) == 0 {
-			errs = append(errs, field.Required(p.Child("values"), "list the values to compare with"))
-		}
 	}
 	return errs
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -31,7 +32,10 @@ func ValidateWork(work *workv1alpha1.Work) field.ErrorList {
 }
 
 // ValidateWorkUpdate checks a changed Work.
-func ValidateWorkUpdate(work, _ *workv1alpha1.Work) field.ErrorList {
+func ValidateWorkUpdate(work, old *workv1alpha1.Work) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(work.Spec, old.Spec) {
+		return nil // what was stored under older rules can be labelled and deleted
+	}
 	return validateSpec(&work.Spec, field.NewPath("spec"))
 }
 

@@ -37,6 +37,12 @@ func TestValidateWork(t *testing.T) {
 			if diff := cmp.Diff(tc.want, summary(ValidateWork(work))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
+			if errs := ValidateWorkUpdate(work, work.DeepCopy()); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
+			}
+			if changed := ValidateWorkUpdate(work, &workv1alpha1.Work{}); (len(changed) > 0) != (len(tc.want) > 0 && tc.namespace == "") {
+				t.Errorf("A change of the manifests must be held to the same: %s: %v", tc.reason, changed)
+			}
 		})
 	}
 }

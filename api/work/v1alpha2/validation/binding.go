@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -32,9 +33,17 @@ func ValidateBinding(binding workv1alpha2.Binding) field.ErrorList {
 	return append(errs, validateSpec(binding.GetSpec(), field.NewPath("spec"))...)
 }
 
-// ValidateBindingUpdate checks a changed binding.
+// ValidateBindingUpdate checks a changed binding. What was stored under older rules
+// can be labelled and deleted, and its clusters can change.
 func ValidateBindingUpdate(binding, old workv1alpha2.Binding) field.ErrorList {
-	errs := validateSpec(binding.GetSpec(), field.NewPath("spec"))
+	var errs field.ErrorList
+	switch spec := field.NewPath("spec"); {
+	case apiequality.Semantic.DeepEqual(binding.GetSpec(), old.GetSpec()):
+	case apiequality.Semantic.DeepEqual(withoutClusters(binding), withoutClusters(old)):
+		errs = validateTargets(binding.GetSpec().Clusters, spec.Child("clusters"))
+	default:
+		errs = validateSpec(binding.GetSpec(), spec)
+	}
 	for _, label := range []string{names.ResourceBindingPermanentIDLabel, names.ClusterResourceBindingPermanentIDLabel} {
 		was, had := old.GetLabels()[label]
 		if now := binding.GetLabels()[label]; had && now != was {
@@ -43,6 +52,12 @@ func ValidateBindingUpdate(binding, old workv1alpha2.Binding) field.ErrorList {
 		}
 	}
 	return errs
+}
+
+func withoutClusters(binding workv1alpha2.Binding) workv1alpha2.ResourceBindingSpec {
+	spec := *binding.GetSpec()
+	spec.Clusters = nil
+	return spec
 }
 
 // ValidateBindingStatusUpdate checks a changed status.

@@ -63,7 +63,29 @@ func TestValidateBinding(t *testing.T) {
 			if diff := cmp.Diff(tc.want, summary(ValidateBindingUpdate(binding, validBinding()))); diff != "" {
 				t.Errorf("An update must be held to the same: %s (-want +got):\n%s", tc.reason, diff)
 			}
+			labelled := binding.DeepCopy()
+			labelled.Labels = map[string]string{"a": "b"}
+			if errs := ValidateBindingUpdate(labelled, binding); len(errs) > 0 {
+				t.Errorf("What is stored can be labelled: %v", errs)
+			}
 		})
+	}
+}
+
+func TestClustersOfAnOldBinding(t *testing.T) {
+	old := validBinding()
+	old.Spec.Placement = &policyv1alpha1.Placement{ClusterAffinities: []policyv1alpha1.ClusterAffinityTerm{{}}}
+	now := old.DeepCopy()
+	now.Spec.Clusters = []workv1alpha2.TargetCluster{{Name: "eu"}}
+	if errs := ValidateBindingUpdate(now, old); len(errs) > 0 {
+		t.Errorf("What was stored under older rules can leave a cluster: %v", errs)
+	}
+	now.Spec.Clusters[0].Replicas = -1
+	if diff := cmp.Diff([]string{"spec.clusters[0].replicas FieldValueInvalid"}, summary(ValidateBindingUpdate(now, old))); diff != "" {
+		t.Errorf("Clusters are checked (-want +got):\n%s", diff)
+	}
+	if old.Spec.Clusters != nil || len(now.Spec.Clusters) != 1 {
+		t.Error("Nothing is changed by a look.")
 	}
 }
 
