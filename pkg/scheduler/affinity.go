@@ -39,13 +39,14 @@ func affinityGroups(placement *policyv1alpha1.Placement, preferred string) []aff
 }
 
 // unknownClusters returns the names in the placement that belong to no cluster,
-// in the order of the fields. Excluding a cluster that is not there is no mistake.
+// in the order of the fields. Excluding a cluster that is not there is no mistake,
+// and an empty name is nobody's.
 func unknownClusters(snap *snapshot.Snapshot, placement *policyv1alpha1.Placement) []explain.UnknownCluster {
 	var unknown []explain.UnknownCluster
 	check := func(clusterNames []string, affinity, field string) {
 		for _, name := range clusterNames {
 			u := explain.UnknownCluster{Name: name, Affinity: affinity, Field: field}
-			if snap.Get(name) == nil && !slices.Contains(unknown, u) {
+			if name != "" && snap.Get(name) == nil && !slices.Contains(unknown, u) {
 				unknown = append(unknown, u)
 			}
 		}

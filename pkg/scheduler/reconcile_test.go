@@ -140,7 +140,7 @@ func bindingOf(spec *workv1alpha2.ResourceBindingSpec) *workv1alpha2.ResourceBin
 			names.ResourceBindingPermanentIDLabel:   "of-the-binding",
 			names.PropagationPolicyPermanentIDLabel: "of-the-policy",
 		}},
-		Spec:       *spec,
+		Spec: *spec,
 	}
 }
 

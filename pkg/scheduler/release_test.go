@@ -53,7 +53,9 @@ func TestReconcileReleased(t *testing.T) {
 		"Rebalanced": {edit: func(b *workv1alpha2.ResourceBinding) {
 			b.Spec.RescheduleTriggeredAt = &metav1.Time{Time: clock.Add(time.Hour)}
 		}},
-		"NoRecord": {edit: func(b *workv1alpha2.ResourceBinding) { b.Annotations, b.Status = nil, workv1alpha2.ResourceBindingStatus{} }},
+		"NoRecord": {edit: func(b *workv1alpha2.ResourceBinding) {
+			b.Annotations, b.Status = nil, workv1alpha2.ResourceBindingStatus{}
+		}},
 		"NeverPlaced": {edit: func(b *workv1alpha2.ResourceBinding) {
 			b.Spec.Clusters, b.Annotations, b.Status = nil, nil, workv1alpha2.ResourceBindingStatus{}
 		}},

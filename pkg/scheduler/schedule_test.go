@@ -189,7 +189,7 @@ func TestScheduleExplains(t *testing.T) {
 		},
 		"UnknownNameBesideOthers": {
 			reason: "a name that belongs to no cluster is told even though others fit",
-			spec: specOf(2, placement{ClusterAffinity: named("eu", "mars", "mars"),
+			spec: specOf(2, placement{ClusterAffinity: named("eu", "", "mars", "mars"),
 				ReplicaScheduling: dividedBy(weight(1, "eu"), weight(2, "venus"))}),
 			wantReason: "Success",
 			wantMessage: "Clusters were chosen, but the placement names some that are not in the federation: " +

@@ -245,6 +245,11 @@ func TestFilters(t *testing.T) {
 			request: asking(tolerating(corev1.Toleration{Operator: corev1.TolerationOpExists})),
 			cluster: healthy(taint("dedicated", "db", noSchedule), taint("maintenance", "", noExecute)),
 		},
+		"ToleratedByValue": {
+			reason:  "an empty key is any key",
+			request: asking(tolerating(corev1.Toleration{Value: "db"})),
+			cluster: healthy(taint("dedicated", "db", noSchedule)),
+		},
 		"SecondTaint": {
 			reason:  "every taint must be tolerated",
 			request: asking(tolerating(corev1.Toleration{Key: "dedicated", Operator: corev1.TolerationOpExists})),

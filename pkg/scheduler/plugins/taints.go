@@ -41,13 +41,14 @@ func tolerated(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
 		if t.Effect != "" && t.Effect != taint.Effect {
 			continue
 		}
+		if t.Key != "" && t.Key != taint.Key {
+			continue
+		}
 		switch t.Operator {
 		case corev1.TolerationOpExists:
-			if t.Key == "" || t.Key == taint.Key {
-				return true
-			}
+			return true
 		case "", corev1.TolerationOpEqual:
-			if t.Key == taint.Key && t.Value == taint.Value {
+			if t.Value == taint.Value {
 				return true
 			}
 		}
