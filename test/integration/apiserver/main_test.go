@@ -38,7 +38,7 @@ var fed struct {
 	dynamic dynamic.Interface
 }
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {

