@@ -43,3 +43,34 @@ func TestStreamsWhileTheRequestIsOpen(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	client.CloseIdleConnections()
 }
+
+// Clients are built before the server serves, and a request that is made then
+// waits for it. After its end, requests fail instead of hanging.
+func TestRequestsWaitForTheServer(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	conn := New()
+	client, err := rest.HTTPClientFor(conn.Config("secret", "test"))
+	require.NoError(t, err)
+	const requests = 50
+	answers := make(chan error, requests)
+	for range requests {
+		go func() {
+			resp, err := client.Get("http://in-memory/")
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			answers <- err
+		}()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- conn.Serve(ctx, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) }()
+	for range requests {
+		require.NoError(t, <-answers)
+	}
+	cancel()
+	require.NoError(t, <-served)
+	client.CloseIdleConnections()
+	_, err = client.Get("http://in-memory/") //nolint:bodyclose // there is no answer
+	require.Error(t, err)
+}

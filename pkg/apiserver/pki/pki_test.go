@@ -363,3 +363,27 @@ func TestAnyLossIsRepairedOrRefused(t *testing.T) {
 		}
 	})
 }
+
+// Whatever is in a file, reading it ends with an error or a usable pair.
+func FuzzLoad(f *testing.F) {
+	dir := f.TempDir()
+	if _, err := Ensure(dir, hosts, start); err != nil {
+		f.Fatal(err)
+	}
+	good := contents(f, dir)
+	f.Add([]byte(good["ca.crt"]), []byte(good["ca.key"]))
+	f.Add([]byte(good["sa.pub"]), []byte(good["sa.key"]))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), []byte(good["admin.key"]))
+	f.Fuzz(func(t *testing.T, cert, key []byte) {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "ca.crt"), string(cert))
+		write(t, filepath.Join(dir, "ca.key"), string(key))
+		pair, err := ensureCA(dir, "ca", start)
+		if err == nil && (!pair.Cert.IsCA || !pair.matches()) {
+			t.Fatal("taken for a CA")
+		}
+		if after := contents(t, dir); err != nil && (after["ca.crt"] != string(cert) || after["ca.key"] != string(key)) {
+			t.Fatal("changed in spite of an error")
+		}
+	})
+}
