@@ -7,12 +7,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/flotilla-io/flotilla/api/names"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 	"github.com/flotilla-io/flotilla/pkg/interpreter"
 )
 
@@ -182,4 +189,42 @@ func traveling(obj *unstructured.Unstructured) (out string) {
 		}
 	}
 	return out
+}
+
+// What is asked for is in the Work, whoever has claimed the template meanwhile.
+func TestNodePortsInWorks(t *testing.T) {
+	startControllers(t)
+	ns := newNamespace(t)
+	svc := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web"},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeNodePort,
+			Ports: []corev1.ServicePort{
+				{Name: "given", Port: 80, NodePort: 30180},
+				{Name: "allocated", Port: 81},
+			},
+		},
+	}
+	create(t, svc, policy(ns, "p", policyv1alpha1.ResourceSelector{APIVersion: "v1", Kind: "Service"}))
+	require.NotZero(t, svc.Spec.Ports[1].NodePort)
+	b := &workv1alpha2.ResourceBinding{}
+	eventually(t, func() bool {
+		return fed.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: names.BindingName("Service", svc.Name)}, b) == nil
+	}, "binding")
+	update(t, b, func(b *workv1alpha2.ResourceBinding) {
+		b.Spec.Clusters = []workv1alpha2.TargetCluster{{Name: "eu"}}
+	})
+	work := &workv1alpha1.Work{}
+	key := client.ObjectKey{Namespace: names.ExecutionNamespace("eu"), Name: names.WorkName("Service", ns, svc.Name)}
+	eventually(t, func() bool {
+		return fed.Get(t.Context(), key, work) == nil && len(work.Spec.Workload.Manifests) == 1
+	}, "work")
+	sent := &unstructured.Unstructured{}
+	require.NoError(t, sent.UnmarshalJSON(work.Spec.Workload.Manifests[0].Raw))
+	assert.Equal(t, "80:30180 81", traveling(sent))
+	assert.Empty(t, sent.GetManagedFields())
+
+	eventually(t, func() bool {
+		return fed.Get(t.Context(), client.ObjectKeyFromObject(b), b) == nil && meta.FindStatusCondition(b.Status.Conditions, workv1alpha2.FullyApplied) != nil
+	}, "the last write: no agent has reported")
 }
