@@ -22,6 +22,7 @@ import (
 	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent/apply"
 	"github.com/flotilla-io/flotilla/pkg/agent/heartbeat"
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
@@ -51,6 +52,8 @@ type Agent struct {
 	scan     chan struct{}
 	scanOnce sync.Once
 	register chan struct{}
+	// used has a token that has confirmed deletions.
+	used chan string
 }
 
 // New wires an Agent. It connects to nothing yet.
@@ -58,7 +61,7 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, scan: make(chan struct{}), register: make(chan struct{}, 1)}
+	a := &Agent{opts: opts, scan: make(chan struct{}), register: make(chan struct{}, 1), used: make(chan string, 1)}
 	var err error
 	if a.store, err = inventory.Open(opts.StateDir); err != nil {
 		return nil, err
@@ -131,14 +134,31 @@ func (a *Agent) wire(member *apply.Member) {
 	a.kinds.OnChange(a.writer.Soon)
 	a.admission = &admission{
 		uid: a.federation.uid, known: a.store.Federation, remember: a.store.SetFederation, accept: a.opts.AcceptFederationUID,
+		serve:      a.serveFor,
 		onRefused:  func() { a.engine.Pause(); a.askRegistration(); a.writer.Soon() },
 		onAdmitted: func() { a.engine.Resume(); a.writer.Reread() },
 	}
 	a.intake = &intake{
 		engine: a.engine, guard: *a.opts.Guard, listed: map[string]bool{},
-		stay:    &membership{cluster: a.federation.cluster.Get, known: a.store.Cluster, remember: a.store.SetCluster},
-		onEpoch: a.reporter.Reset, onHold: a.writer.Soon, onWork: a.reporter.Listed,
+		stay:     &membership{cluster: a.federation.cluster.Get, known: a.store.Cluster, remember: a.store.SetCluster},
+		remember: a.rememberHold, secondLook: a.opts.secondLook, now: realClock.Now, doubted: map[string]time.Time{}, missing: make(chan struct{}, 1),
+		onList: a.reporter.Reset, onHold: a.writer.Soon, onWork: a.reporter.Listed,
 		onListed: func() { a.scanOnce.Do(func() { close(a.scan) }) },
+	}
+}
+
+// serveFor tells the engine whose works these are.
+func (a *Agent) serveFor(federation types.UID) {
+	former, err := a.store.FormerFederations()
+	if err != nil {
+		former = nil // what they brought is left alone then
+	}
+	a.engine.Serve(federation, former)
+}
+
+func (a *Agent) rememberHold(nonce string) {
+	if err := a.store.SetHold(nonce); err != nil {
+		klog.Background().Error(err, "Cannot remember what token was used; after a restart there is another one", "cluster", a.opts.ClusterName)
 	}
 }
 
@@ -168,6 +188,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		logger.Error(err, "Part of the inventory is lost; the federation and a scan of the cluster make up for it")
 	}
 	a.engine.Restore(records)
+	if known, err := a.store.Federation(); err == nil && known != "" {
+		a.serveFor(known)
+	}
+	if nonce, err := a.store.Hold(); err == nil {
+		a.intake.hold.nonce = nonce
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -237,7 +263,9 @@ func (a *Agent) federate(ctx context.Context, id types.UID) error {
 		a.writer.Run,
 		a.reporter.Run,
 		func(ctx context.Context) { a.intake.follow(ctx, a.federation, a.admission.admit) },
+		func(ctx context.Context) { a.intake.confirmGone(ctx, a.listAgain) },
 		a.scanOrphans,
+		a.unconfirm,
 		func(ctx context.Context) { a.registerAgain(ctx, id) },
 	)
 	return nil
@@ -320,11 +348,46 @@ func (a *Agent) scanOrphans(ctx context.Context) {
 		case <-time.After(time.Second):
 		}
 	}
-	s := &scanner{namespace: names.ExecutionNamespace(a.opts.ClusterName), kinds: a.kinds, scan: a.engine.Scan}
-	found := s.find(ctx)
-	if ctx.Err() == nil {
-		a.intake.orphans(found)
+	s := &scanner{
+		namespace: names.ExecutionNamespace(a.opts.ClusterName), kinds: a.kinds, scan: a.engine.Scan, owns: a.engine.Owns,
 	}
+	found := s.find(ctx)
+	if len(found) == 0 {
+		return
+	}
+	// The list that the works came from may have been one of an API server that was behind.
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(a.opts.secondLook):
+	}
+	present := map[string]bool{}
+	err := a.persist(ctx, "Cannot look for the works of orphans", func(ctx context.Context) (error, bool) {
+		list, err := a.listAgain(ctx)
+		if err != nil {
+			return err, false
+		}
+		for _, work := range list.Items {
+			present[work.Name] = true
+		}
+		return nil, false
+	})
+	if err == nil && ctx.Err() == nil {
+		a.intake.orphans(found, present)
+	}
+}
+
+// listAgain reads all works, beside the list that is taken in. It is known to be from our federation, and
+// from the stay of the cluster that the last list was from.
+func (a *Agent) listAgain(ctx context.Context) (*workv1alpha1.WorkList, error) {
+	list, err := a.federation.listWorks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.admission.admit(ctx); err != nil {
+		return nil, err
+	}
+	return list, a.intake.stay.unchanged(ctx)
 }
 
 // observe turns what the engine sees into what the federation hears.
@@ -359,7 +422,12 @@ func (a *Agent) observed() heartbeat.Observed {
 		out.Conditions[clusterv1alpha1.ClusterConditionReady] = ready
 	}
 	out.Conditions[ConditionFederationAccepted] = refused
-	out.Conditions[ConditionDeletionsHeld] = a.intake.heldCondition(a.opts.ClusterName)
+	out.Conditions[ConditionStateKept] = a.stateCondition()
+	select {
+	case <-a.scan:
+		out.Conditions[ConditionDeletionsHeld] = a.intake.heldCondition(a.opts.ClusterName)
+	default: // what was held before this start may still be
+	}
 	if snapshot := a.kinds.Snapshot(); snapshot != nil {
 		out.Enablements = snapshot.Enablements()
 		out.Conditions[clusterv1alpha1.ClusterConditionCompleteAPIEnablements] = heartbeat.Complete(snapshot.Complete, snapshot.Stale)
@@ -368,7 +436,48 @@ func (a *Agent) observed() heartbeat.Observed {
 }
 
 func (a *Agent) readCluster(cluster *clusterv1alpha1.Cluster) {
-	if a.intake.confirm(cluster.Annotations[ConfirmDeletionsAnnotation]) {
+	token := cluster.Annotations[ConfirmDeletionsAnnotation]
+	if a.intake.confirm(token) {
+		select {
+		case a.used <- token:
+		default: // it does not confirm anything again
+		}
 		a.writer.Soon()
+	}
+}
+
+// unconfirm takes used tokens off the Cluster, for those who read it: they do not count again anyway.
+func (a *Agent) unconfirm(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case token := <-a.used:
+			if err := a.federation.dropAnnotation(ctx, ConfirmDeletionsAnnotation, token); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).V(1).Info("Cannot take the used confirmation off the Cluster", "annotation", ConfirmDeletionsAnnotation, "err", err)
+			}
+			a.writer.Reread()
+		}
+	}
+}
+
+const (
+	// ConditionStateKept is False on a Cluster whose agent cannot write its state directory.
+	ConditionStateKept = "AgentStateKept"
+	// ReasonStateDirectory is its reason.
+	ReasonStateDirectory = "StateDirectoryNotWritable"
+)
+
+// stateCondition is the condition AgentStateKept: empty while there is nothing to say.
+func (a *Agent) stateCondition() metav1.Condition {
+	err := a.store.Trouble()
+	if err == nil {
+		return metav1.Condition{}
+	}
+	return metav1.Condition{
+		Status: metav1.ConditionFalse,
+		Reason: ReasonStateDirectory,
+		Message: fmt.Sprintf("The agent of cluster %s works on, but what it should remember is in its memory only: %v. Make room in its state directory, or let it write there",
+			a.opts.ClusterName, err),
 	}
 }

@@ -219,6 +219,7 @@ func TestGuardHoldsShortLists(t *testing.T) {
 	e.confirmDeletions()
 	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 21 })
 	e.eventually("the condition goes", func() bool { return e.condition(ConditionDeletionsHeld) == nil })
+	e.eventually("and the used annotation", func() bool { return e.fed.Get(clusters, "", "eu").GetAnnotations()[ConfirmDeletionsAnnotation] == "" })
 }
 
 func TestLostStateDirectory(t *testing.T) {

@@ -11,10 +11,17 @@
 //     one is refused until Options.AcceptFederationUID names it.
 //   - A full list that would delete more than the inventory's guard lets go is held until a person
 //     confirms: the Cluster's condition DeletionsHeld has the token, the annotation
-//     ConfirmDeletionsAnnotation takes it. Deletions that arrive as events were asked for.
+//     ConfirmDeletionsAnnotation takes it. A token is good for what is held, once. Deletions that arrive
+//     as events were asked for.
+//   - What a full list lacks is gone when a second one, 5 s later, lacks it, too: with several API
+//     servers, one that was just started or has lost its connection may be behind the others.
 //   - So is everything that the first list after the cluster joined again does not name: a cluster
 //     that leaves keeps its workloads, and may get them back.
 //   - A work that could not be rendered keeps its last good manifest.
+//   - Objects that another federation brought are not touched, be the cluster's name in it the same.
+//
+// Nor are labels and annotations: they travel with copies that people make. What is deleted is what was
+// applied by this agent, by its record or by the object's managedFields.
 //
 // Without the federation the agent goes on: what was wanted last stays in force, across its own
 // restart too if it has a state directory. Nothing but the end of its context ends Run, with one

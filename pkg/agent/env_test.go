@@ -63,6 +63,8 @@ type env struct {
 	opts        Options
 
 	stop func() error
+	// beforeRun is called between the making of an agent and its run. It may be nil.
+	beforeRun func()
 
 	mu   sync.Mutex
 	seen map[string]agentv1alpha1.WorkObservation
@@ -76,7 +78,7 @@ func newEnv(t *testing.T) *env {
 	t.Cleanup(e.member.Close)
 	e.federate("federation-1")
 	e.opts = Options{
-		ClusterName: "eu", StateDir: t.TempDir(), Heartbeat: time.Second, Region: "europe",
+		ClusterName: "eu", StateDir: t.TempDir(), Heartbeat: time.Second, secondLook: 100 * time.Millisecond, Region: "europe",
 		Federation: e.fed.Config(), Member: e.member.Config(),
 	}
 	e.namespace("default")
@@ -112,6 +114,9 @@ func (e *env) start() {
 	e.t.Helper()
 	a, err := New(e.opts)
 	require.NoError(e.t, err)
+	if e.beforeRun != nil {
+		e.beforeRun()
+	}
 	logger := ktesting.NewLogger(e.t, ktesting.NewConfig(ktesting.Verbosity(1), ktesting.BufferLogs(true)))
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logger))
 	done := make(chan error, 1)

@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -165,6 +167,22 @@ func (f *federation) watchWorks(ctx context.Context, options metav1.ListOptions)
 	options.Watch = true
 	return f.works.Get().Namespace(f.namespace).Resource(workv1alpha1.ResourcePluralWork).
 		VersionedParams(&options, metav1.ParameterCodec).Watch(ctx)
+}
+
+// dropAnnotation takes an annotation off the Cluster if it still has that value.
+func (f *federation) dropAnnotation(ctx context.Context, name, value string) error {
+	path := "/metadata/annotations/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": path, "value": value},
+		{"op": "remove", "path": path},
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r := f.cluster
+	return r.client.Patch(types.JSONPatchType).Resource(r.plural).Name(r.name).Body(patch).Do(ctx).Error()
 }
 
 // post sends observations and returns those that were not taken.

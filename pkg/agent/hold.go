@@ -34,6 +34,9 @@ type hold struct {
 	goneKeys map[string][]inventory.Key
 	changed  map[string]held
 	orphans  map[inventory.Key]orphan
+	// nonce makes the token of this hold another one than that of all before it. Empty until something
+	// is held.
+	nonce string
 }
 
 // orphan is an object with our marks that no work knows.
@@ -99,7 +102,7 @@ func (h *hold) condition(cluster string) metav1.Condition {
 		Status: metav1.ConditionTrue,
 		Reason: ReasonTooMany,
 		Message: fmt.Sprintf("The federation no longer lists what brought %d objects into cluster %s (%s). Nothing was deleted. If they are to go: kubectl annotate cluster %s --overwrite %s=%s",
-			len(keys), cluster, sample, cluster, ConfirmDeletionsAnnotation, inventory.Token(keys)),
+			len(keys), cluster, sample, cluster, ConfirmDeletionsAnnotation, inventory.Token(h.nonce, keys)),
 	}
 }
 
@@ -108,6 +111,25 @@ func (i *intake) heldCondition(cluster string) metav1.Condition {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.hold.condition(cluster)
+}
+
+// seal gives what is held a nonce, and takes it away when nothing is held any more. It is called under
+// the lock after each change of the hold. The nonce outlives the process, so that a token that was read
+// before a restart holds; one that was used never does again.
+func (i *intake) seal() {
+	switch empty := i.hold.count() == 0; {
+	case empty && i.hold.nonce != "":
+		i.setNonce("")
+	case !empty && i.hold.nonce == "":
+		i.setNonce(inventory.Nonce())
+	}
+}
+
+func (i *intake) setNonce(nonce string) {
+	i.hold.nonce = nonce
+	if i.remember != nil {
+		i.remember(nonce)
+	}
 }
 
 // holding tells whether anything waits.
@@ -122,9 +144,10 @@ func (i *intake) confirm(token string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	keys := i.hold.keys()
-	if token == "" || len(keys) == 0 || token != inventory.Token(keys) {
+	if token == "" || len(keys) == 0 || token != inventory.Token(i.hold.nonce, keys) {
 		return false
 	}
+	i.setNonce("") // before anything is done: this token is used
 	for _, name := range i.hold.gone {
 		i.engine.Remove(name)
 	}

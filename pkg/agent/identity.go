@@ -50,8 +50,10 @@ type admission struct {
 	remember func(types.UID) error
 	// accept replaces what is remembered, if it is the one that answers.
 	accept types.UID
-	// onRefused and onAdmitted are called when the answer changes. They must not block.
+	// onRefused and onAdmitted are called when the answer changes, serve is told each federation that is
+	// admitted. They must not block.
 	onRefused, onAdmitted func()
+	serve                 func(types.UID)
 
 	mu      sync.Mutex
 	belongs types.UID // to this federation
@@ -78,6 +80,7 @@ func (a *admission) admit(ctx context.Context) error {
 		a.belongs = found
 	}
 	if found == a.belongs {
+		a.serve(found)
 		if a.refused != "" {
 			a.refused = ""
 			a.onAdmitted()

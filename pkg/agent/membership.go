@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -29,6 +30,9 @@ type membership struct {
 	began   time.Time // when the current stay did
 }
 
+// errOtherStay means that the cluster has left, or joined again, since the last list.
+var errOtherStay = errors.New("the cluster is not in the stay of its last list")
+
 // look finds out which stay the next list belongs to.
 func (m *membership) look(ctx context.Context) error {
 	cluster, err := m.cluster(ctx)
@@ -43,6 +47,20 @@ func (m *membership) look(ctx context.Context) error {
 		}
 	}
 	m.current, m.began = cluster.UID, cluster.CreationTimestamp.Time
+	return nil
+}
+
+// unchanged fails unless the settled stay lasts: what was read before says something about it then.
+func (m *membership) unchanged(ctx context.Context) error {
+	cluster, err := m.cluster(ctx)
+	if err != nil {
+		return fmt.Errorf("the Cluster of this agent: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.settled == "" || cluster.UID != m.settled || m.current != m.settled || cluster.DeletionTimestamp != nil {
+		return errOtherStay
+	}
 	return nil
 }
 

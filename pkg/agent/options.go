@@ -42,6 +42,8 @@ type Options struct {
 	Interpreter apply.Interpreter
 	// Guard against lists that are suddenly short. Default inventory.DefaultGuard.
 	Guard *inventory.Guard
+	// secondLook is how long after a list that lacks works a second one has to lack them, too. Default 5 s.
+	secondLook time.Duration
 	// Holder names this process in the lease. Default the host's name.
 	Holder string
 }
@@ -67,6 +69,9 @@ func (o *Options) complete() error {
 	}
 	if o.Heartbeat < 0 || o.Workers < 0 {
 		return fmt.Errorf("%w: heartbeat and workers must not be negative", errOptions)
+	}
+	if o.secondLook == 0 {
+		o.secondLook = 5 * time.Second
 	}
 	if o.Interpreter == nil {
 		o.Interpreter = interpreter.New()

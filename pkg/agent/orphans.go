@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/flotilla-io/flotilla/api/names"
@@ -18,6 +19,8 @@ type scanner struct {
 	namespace string
 	kinds     *kinds.Kinds
 	scan      func(context.Context, kinds.Resource, func(*metav1.PartialObjectMetadata)) error
+	// owns tells whether it was us who brought an object.
+	owns func(metav1.Object) bool
 }
 
 const (
@@ -57,12 +60,12 @@ func (s *scanner) find(ctx context.Context) []orphan {
 	return found
 }
 
-// orphanOf reads the marks. Objects that a controller made carry copies of their owner's: those are
-// not ours.
+// orphanOf reads the marks. They travel: objects that a controller made carry copies of their owner's,
+// and so do objects that people made from one of ours. Those are not ours.
 func (s *scanner) orphanOf(resource kinds.Resource, object *metav1.PartialObjectMetadata) (orphan, bool) {
 	work := object.Annotations[names.WorkNameAnnotation]
 	if work == "" || object.Annotations[names.WorkNamespaceAnnotation] != s.namespace ||
-		metav1.GetControllerOf(object) != nil || object.DeletionTimestamp != nil {
+		metav1.GetControllerOf(object) != nil || object.DeletionTimestamp != nil || !s.owns(object) {
 		return orphan{}, false
 	}
 	return orphan{work: work, made: object.CreationTimestamp.Time, Object: inventory.Object{
@@ -74,13 +77,24 @@ func (s *scanner) orphanOf(resource kinds.Resource, object *metav1.PartialObject
 
 // orphans takes in what a scan found: what no work of the federation accounts for is deleted, or held
 // if it is too much of all there is or was left by an earlier stay of the cluster in the federation.
-func (i *intake) orphans(found []orphan) {
+// present are the works of a list that was read after the one that was taken in: one that only it has
+// is on its way.
+func (i *intake) orphans(found []orphan, present map[string]bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	defer i.seal()
+	// Some objects are served by several API groups: an orphan in one may be wanted in another.
+	wanted := map[types.UID]bool{}
+	for _, o := range found {
+		if i.engine.Claimed(o.Key) {
+			wanted[o.UID] = true
+		}
+	}
 	doomed := map[inventory.Key]orphan{}
 	left := false
 	for _, o := range found {
-		if prunes, listed := i.listed[o.work]; listed && !prunes || i.engine.Claimed(o.Key) {
+		prunes, listed := i.listed[o.work]
+		if listed && !prunes || !listed && present[o.work] || wanted[o.UID] || i.engine.Mirrors(o.Key, o.UID) {
 			continue
 		}
 		doomed[o.Key] = o

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -30,10 +31,12 @@ type engine interface {
 	Sync(plan inventory.Plan, bad map[string][]error)
 	Set(record *inventory.Record, bad []error)
 	Remove(name string)
+	Release(name string)
 	Keep(name string)
 	Hold(name string)
 	RemoveOrphan(orphan inventory.Object, work string)
 	Claimed(key inventory.Key) bool
+	Mirrors(key inventory.Key, uid types.UID) bool
 }
 
 // intake takes works from the federation's list and watch and decides what of it is believed.
@@ -42,8 +45,14 @@ type intake struct {
 	guard  inventory.Guard
 	// stay tells whether a list may mean what it does not say.
 	stay *membership
-	// onEpoch is called when a list comes from another life of the API server than the last one.
-	onEpoch func()
+	// remember keeps the nonce of the hold across restarts. It may be nil.
+	remember func(nonce string)
+	// secondLook is how long after a list that lacks works another one has to lack them, too, before they
+	// are gone: API servers may be behind each other.
+	secondLook time.Duration
+	now        func() time.Time
+	// onList is called for each full list, before it is taken in. It must not block or call back.
+	onList func()
 	// onHold is called when what is held may have changed. It must not block or call back.
 	onHold func()
 	// onWork is called for each work that the federation says it has, under the same terms.
@@ -51,8 +60,12 @@ type intake struct {
 	// onListed is called after each full list was taken in, under the same terms.
 	onListed func()
 
-	mu    sync.Mutex
-	epoch uint64
+	// missing is signalled when works become doubted.
+	missing chan struct{}
+
+	mu sync.Mutex
+	// doubted are works that a full list did not have, by when the first such list came.
+	doubted map[string]time.Time
 	// listed are the works of the federation; the value tells whether what they do not name may go.
 	listed map[string]bool
 	hold   hold
@@ -82,6 +95,7 @@ func (i *intake) Add(obj any) error {
 	// The event is about this work alone: whatever was held of it is settled by it.
 	i.settle(work.Name)
 	defer i.onWork(work.Name)
+	defer i.seal()
 	if !rendered(work) {
 		i.listed[work.Name] = false
 		i.engine.Keep(work.Name)
@@ -105,12 +119,19 @@ func (i *intake) Delete(obj any) error {
 	defer i.mu.Unlock()
 	i.settle(work.Name)
 	delete(i.listed, work.Name)
-	i.engine.Remove(work.Name)
+	// The event has the work as it was in the end, which may be newer than what is remembered.
+	if preserve := work.Spec.PreserveResourcesOnDeletion; preserve != nil && *preserve {
+		i.engine.Release(work.Name)
+	} else {
+		i.engine.Remove(work.Name)
+	}
+	i.seal()
 	return nil
 }
 
-// Replace takes in a full list: nothing of what it says is replayed, only what differs is done.
-func (i *intake) Replace(items []any, version string) error {
+// Replace takes in a full list: nothing of what it says is replayed, only what differs is done. Works
+// that it lacks are gone when a second list lacks them, too.
+func (i *intake) Replace(items []any, _ string) error {
 	var want []*inventory.Record
 	kept := map[string]bool{}
 	bad := map[string][]error{}
@@ -136,15 +157,14 @@ func (i *intake) Replace(items []any, version string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.listed = listed
-	if epoch := epochOf(version); epoch != i.epoch {
-		i.epoch = epoch
-		i.onEpoch()
-	}
+	// What was reported before may be lost: to another life of the API server, or another server.
+	i.onList()
 	plan := inventory.Diff(i.engine.Records(), want, kept)
-	i.hold = hold{orphans: i.hold.orphans}
+	i.hold = hold{orphans: i.hold.orphans, nonce: i.hold.nonce}
 	if plan.Held || i.stay.renewed() || i.guard.Holds(len(plan.Doomed), plan.Total) {
 		i.hold.take(&plan, bad)
 	}
+	i.doubt(&plan)
 	for name := range kept {
 		i.engine.Keep(name)
 	}
@@ -159,24 +179,103 @@ func (i *intake) Replace(items []any, version string) error {
 		i.onWork(name)
 	}
 	i.adopt()
-	i.onHold()
+	i.seal()
 	i.onListed()
+	i.onHold()
 	return nil
+}
+
+// doubt takes the works out of a plan that only this list lacks, under the lock. They stay as they are.
+func (i *intake) doubt(plan *inventory.Plan) {
+	before := i.doubted
+	i.doubted = map[string]time.Time{}
+	plan.Gone = slices.DeleteFunc(plan.Gone, func(name string) bool {
+		since, ok := before[name]
+		if !ok {
+			since = i.now()
+		}
+		if ok && i.now().Sub(since) >= i.secondLook {
+			return false
+		}
+		i.doubted[name] = since
+		return true
+	})
+	if len(i.doubted) > 0 {
+		select {
+		case i.missing <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// doubts tells whether works are missing, and when to look for them again.
+func (i *intake) doubts() (time.Duration, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var longest time.Duration
+	for _, since := range i.doubted {
+		longest = max(longest, i.secondLook-i.now().Sub(since))
+	}
+	return longest, len(i.doubted) > 0
+}
+
+// agree takes in a second list: what it lacks, and no event was about meanwhile, is gone.
+func (i *intake) agree(list *workv1alpha1.WorkList) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	there := map[string]bool{}
+	for _, work := range list.Items {
+		there[work.Name] = work.DeletionTimestamp == nil
+	}
+	for name, since := range i.doubted {
+		if i.now().Sub(since) < i.secondLook {
+			continue // it is about a later list
+		}
+		delete(i.doubted, name)
+		if !there[name] {
+			i.engine.Remove(name)
+		}
+	}
+}
+
+// confirmGone looks again for what the last list lacked, until the context ends.
+func (i *intake) confirmGone(ctx context.Context, list func(context.Context) (*workv1alpha1.WorkList, error)) {
+	for {
+		wait, missing := i.doubts()
+		if !missing {
+			select {
+			case <-ctx.Done():
+				return
+			case <-i.missing:
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		works, err := list(ctx)
+		if err == nil {
+			i.agree(works)
+			continue
+		}
+		if ctx.Err() == nil {
+			klog.FromContext(ctx).V(1).Info("Cannot look again for works that were missing, will retry", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(i.secondLook):
+		}
+	}
 }
 
 func (i *intake) Resync() error { return nil }
 
-// epochOf is the life of the API server that a resourceVersion comes from.
-func epochOf(version string) uint64 {
-	n, err := strconv.ParseUint(version, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n >> 32
-}
-
-// settle drops what is held of one work, under the lock.
+// settle drops what is held or doubted of one work, under the lock.
 func (i *intake) settle(name string) {
+	delete(i.doubted, name)
 	if i.hold.settle(name) {
 		i.onHold()
 	}

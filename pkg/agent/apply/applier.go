@@ -3,14 +3,19 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
 )
@@ -23,6 +28,8 @@ type applier struct {
 	lookup    func(schema.GroupVersionKind) (kinds.Resource, bool)
 	// complete is false while some kinds could not be discovered.
 	complete func() bool
+	// federations are whom the agent works for now.
+	federations func() federations
 }
 
 // applyRequest is one object to be applied.
@@ -35,6 +42,8 @@ type applyRequest struct {
 	ours bool
 	// stands tells whether another work of ours still wants the object.
 	stands func(work string) bool
+	// cautious requests rest on what was remembered: an object that is newer is left alone.
+	cautious bool
 }
 
 // applyResult is what became of it.
@@ -43,6 +52,8 @@ type applyResult struct {
 	live *unstructured.Unstructured
 	// unmanaged is set when the object was there and serves as it is.
 	unmanaged bool
+	// ahead is set when a cautious request found a newer object than it would have made.
+	ahead bool
 }
 
 // apply looks, decides and sends. Every error is a *ObjectError.
@@ -67,35 +78,87 @@ func (a *applier) tryApply(ctx context.Context, request applyRequest) (applyResu
 	if failure := checkScope(desired, resource, a.cluster); failure != nil {
 		return applyResult{}, failure
 	}
-	retain := retainsReplicas(content)
-	if request.ours && !retain {
-		live, err := a.send(ctx, sendRequest{resource: resource, key: desired.Key, content: content, manifest: desired.Raw, force: true})
-		return applyResult{live: live}, err
+	overwrite, retain := overwrites(content), retainsReplicas(content)
+	sign(content, a.federations().current)
+	if request.ours && request.uid != "" && !retain && !request.cautious {
+		live, err := a.sendTo(ctx, request.uid, sendRequest{resource: resource, key: desired.Key, content: content, force: true})
+		if !apierrors.IsConflict(err) {
+			return applyResult{live: live}, err
+		}
+		// It is another object by now.
 	}
-	current, err := a.look(ctx, resource, desired.Key)
-	if err != nil {
-		return applyResult{}, err
-	}
-	verdict, owner := decide(claim{
-		key: desired.Key, work: desired.Work, namespace: a.namespace,
-		overwrite: overwrites(content), uid: request.uid, stands: request.stands,
-	}, current)
-	switch verdict {
-	case leave:
-		return applyResult{unmanaged: true}, nil
-	case conflict:
-		return applyResult{}, conflictFailure(desired.Key, a.cluster, owner)
-	}
-	manifest := []byte(desired.Raw)
-	if verdict != create && retain {
-		if manifest, err = a.withoutReplicas(ctx, resource, desired.Key, content, current.GetManagedFields()); err != nil {
+	for attempt := 1; ; attempt++ {
+		current, err := a.look(ctx, resource, desired.Key)
+		if err != nil {
 			return applyResult{}, err
 		}
+		verdict, owner := decide(claim{
+			key: desired.Key, work: desired.Work, namespace: a.namespace, federations: a.federations(),
+			overwrite: overwrite, uid: request.uid, stands: request.stands,
+		}, current)
+		switch {
+		case verdict == leave:
+			return applyResult{unmanaged: true}, nil
+		case verdict == conflict:
+			return applyResult{}, conflictFailure(desired.Key, a.cluster, owner)
+		case request.cautious && current != nil && ahead(current, content):
+			return applyResult{ahead: true}, nil
+		}
+		send := sendRequest{resource: resource, key: desired.Key, content: content}
+		if verdict == create {
+			// Without force, an object that someone creates right now shows as a conflict; the next try
+			// looks at it.
+			live, err := a.sendTo(ctx, "", send)
+			return applyResult{live: live}, err
+		}
+		if retain {
+			send.content = runtime.DeepCopyJSON(content)
+			if err := a.releaseReplicas(ctx, resource, desired.Key, send.content, current.GetManagedFields()); err != nil {
+				return applyResult{}, err
+			}
+		}
+		send.force = true
+		live, err := a.sendTo(ctx, current.GetUID(), send)
+		if apierrors.IsConflict(err) && attempt < lookAttempts {
+			continue // it was replaced after the look
+		}
+		return applyResult{live: live}, err
 	}
-	// Without force, an object that someone creates right now shows as a conflict; the next try
-	// looks at it.
-	live, err := a.send(ctx, sendRequest{resource: resource, key: desired.Key, content: content, manifest: manifest, force: verdict != create})
-	return applyResult{live: live}, err
+}
+
+// lookAttempts bounds how often an object is looked at that is another one each time.
+const lookAttempts = 3
+
+// sendTo sends a manifest to one very object: when there is none of that UID the answer is a conflict.
+func (a *applier) sendTo(ctx context.Context, uid types.UID, r sendRequest) (*unstructured.Unstructured, error) {
+	if uid != "" {
+		meta := maps.Clone(r.content["metadata"].(map[string]any))
+		meta["uid"] = string(uid)
+		r.content = maps.Clone(r.content)
+		r.content["metadata"] = meta
+	}
+	var err error
+	if r.manifest, err = marshal(r.content); err != nil {
+		return nil, err
+	}
+	return a.send(ctx, r)
+}
+
+// ahead tells whether an object was made from a newer state of the same template than a manifest.
+func ahead(current metav1.Object, content map[string]any) bool {
+	annotations, _ := content["metadata"].(map[string]any)["annotations"].(map[string]any)
+	template, _ := annotations[names.TemplateUIDAnnotation].(string)
+	ours, _ := annotations[names.TemplateGenerationAnnotation].(string)
+	live := current.GetAnnotations()
+	if template == "" || live[names.TemplateUIDAnnotation] != template {
+		return false
+	}
+	wanted, err := strconv.ParseInt(ours, 10, 64)
+	if err != nil {
+		return false
+	}
+	there, err := strconv.ParseInt(live[names.TemplateGenerationAnnotation], 10, 64)
+	return err == nil && there > wanted
 }
 
 // look reads the metadata of an object; nil when there is none.
@@ -131,32 +194,38 @@ type removeRequest struct {
 	work    string
 	// preserve takes our marks off the object and leaves it.
 	preserve bool
+	// orphan is the UID of an object that was found, not remembered: no other is meant.
+	orphan types.UID
 }
 
-// remove deletes an object that carries our marks; any other is left alone. The removal is done when
-// err is nil, whether or not there was anything to do.
-func (a *applier) remove(ctx context.Context, request removeRequest) error {
-	err := a.tryRemove(ctx, request)
+// errKindMissing means that the member does not seem to serve the kind of what is to be removed.
+var errKindMissing = errors.New("the kind is not served any more")
+
+// remove deletes an object that is ours, see deletable; any other is left alone. The removal is done
+// when err is nil, whether or not there was anything to do. known is the UID of the object as last
+// applied; empty when that is not known. An error that is errKindMissing is for the caller to judge.
+func (a *applier) remove(ctx context.Context, request removeRequest, known types.UID) error {
+	err := a.tryRemove(ctx, request, known)
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
 	return describe(err, request.key, a.cluster)
 }
 
-func (a *applier) tryRemove(ctx context.Context, request removeRequest) error {
+func (a *applier) tryRemove(ctx context.Context, request removeRequest, known types.UID) error {
 	resource, ok := a.lookup(request.key.GroupKind().WithVersion(request.version))
 	if !ok {
-		if a.complete() {
-			return nil // the kind is gone and its objects with it
-		}
 		err := fmt.Errorf("%s: cluster %s cannot tell whether it serves kind %s: %w", request.key, a.cluster, request.key.Kind, ErrUnknownKind)
+		if a.complete() {
+			err = fmt.Errorf("%s: %w", request.key, errKindMissing)
+		}
 		return &ObjectError{Reason: ReasonUnknownKind, Message: err.Error(), Transient: true, cause: err}
 	}
 	current, err := a.member.getMeta(ctx, resource, request.key)
 	if err != nil {
 		return err
 	}
-	if !deletable(current, request.work, a.namespace) {
+	if !deletable(current, request.work, a.namespace, a.federations(), known) || request.orphan != "" && request.orphan != current.UID {
 		return nil
 	}
 	if request.preserve {

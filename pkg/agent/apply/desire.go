@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -85,9 +86,20 @@ func (e *Engine) Set(record *inventory.Record, bad []error) {
 	e.change(func() { e.set(record, bad) })
 }
 
-// Remove deletes what a work brought. It is agreed: it goes on after a restart.
+// Remove deletes what a work brought, or releases it if the work said so. It is agreed: it goes on after
+// a restart.
 func (e *Engine) Remove(name string) {
 	e.change(func() { e.remove(name) })
+}
+
+// Release is Remove for a work that said in the end to preserve what it brought.
+func (e *Engine) Release(name string) {
+	e.change(func() {
+		if w := e.works[name]; w != nil {
+			w.preserve = true
+		}
+		e.remove(name)
+	})
 }
 
 // Sync carries out a plan in one go.
@@ -105,6 +117,12 @@ func (e *Engine) Sync(plan inventory.Plan, bad map[string][]error) {
 		}
 		for _, name := range plan.Gone {
 			e.remove(name)
+		}
+		if !e.listed {
+			e.listed = true
+			for key := range e.objects {
+				e.enqueue(key)
+			}
 		}
 	})
 }
@@ -124,20 +142,45 @@ func (e *Engine) keep(name string, held bool) {
 		if w.held != held {
 			e.save(name)
 		}
+		if !w.muted {
+			e.opts.Report(Observation{Work: name, Gone: true}) // the next report is told, whatever it says
+		}
 		w.muted, w.held = true, held
 	})
 }
 
-// RemoveOrphan deletes an object that carries our marks but that no work of ours knows.
+// RemoveOrphan deletes an object that is ours, see Owns, but that no work of ours knows.
 func (e *Engine) RemoveOrphan(orphan inventory.Object, work string) {
 	e.change(func() {
 		o := e.object(orphan.Key)
 		if len(o.claims) > 0 || o.removal != nil {
 			return
 		}
-		o.removal = &removeRequest{key: orphan.Key, version: orphan.Version, work: work}
+		o.removal = &removeRequest{key: orphan.Key, version: orphan.Version, work: work, orphan: orphan.UID}
 		e.enqueueFresh(orphan.Key)
 	})
+}
+
+// Owns tells whether it was this agent who brought an object, whatever its labels and annotations say.
+func (e *Engine) Owns(object metav1.Object) bool {
+	return appliedByUs(object) && e.federations().foreign(object) == ""
+}
+
+// Mirrors tells whether an object is one that a work wants, seen through another API group: API servers
+// serve some objects in several.
+func (e *Engine) Mirrors(key inventory.Key, uid types.UID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for other, o := range e.objects {
+		switch {
+		case other == key || len(o.claims) == 0:
+		case o.uid != "" && o.uid == uid:
+			return true
+		case o.uid == "" && other.Kind == key.Kind && other.Namespace == key.Namespace && other.Name == key.Name:
+			return true // it may turn out to be
+		}
+	}
+	return false
 }
 
 // Records returns a copy of the inventory.

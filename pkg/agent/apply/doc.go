@@ -12,8 +12,11 @@
 // Invariants:
 //   - Nothing is overwritten that someone else put there: the first apply looks before it acts
 //     (ownership.go), and only a conflict resolution that says so takes the object over.
-//   - Nothing is deleted that does not carry our label and this work's name, and only the very
-//     object that was looked at (UID precondition).
+//   - Nothing is deleted that does not carry our label and this work's name, that another federation
+//     brought, or that we have not applied (its managedFields or our record say so), and only the very
+//     object that was looked at (UID precondition). Applies are for one UID, too.
+//   - Until the federation has listed its works, an object that was made from a newer state of the same
+//     template than is remembered is left alone: the inventory may be behind.
 //   - An object that differs from its manifest in a field of ours is applied again at once; an
 //     object that differs in the same way right after an apply is the member's way to write that
 //     value, is remembered as such (Fingerprint) and left alone.

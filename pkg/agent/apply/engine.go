@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -37,7 +39,8 @@ type Options struct {
 	Interpreter Interpreter
 	// Report is told what became of a work, each time it changes. It must not block.
 	Report func(Observation)
-	// Save and Drop keep the inventory. They are called from one goroutine.
+	// Save and Drop keep the inventory. They are called for different works at once, for the same work
+	// one after the other.
 	Save func(*inventory.Record) error
 	Drop func(work string) error
 	// Workers apply that many objects at once. Default 8.
@@ -54,6 +57,7 @@ type Engine struct {
 	queue   workqueue.TypedDelayingInterface[inventory.Key]
 	backoff workqueue.TypedRateLimiter[inventory.Key]
 	paused  atomic.Bool
+	serves  atomic.Pointer[federations]
 	// Counters.
 	Applied, Repaired, Removed, Failed atomic.Int64
 
@@ -68,6 +72,9 @@ type Engine struct {
 	// pending are keys to be queued when the lock is released.
 	pending []inventory.Key
 	dirty   map[string]bool
+	// listed is set once the federation has said what it wants. Before, an object may well be newer than
+	// what is remembered of it.
+	listed bool
 	// running is set once there is a queue.
 	running bool
 
@@ -105,8 +112,22 @@ func NewEngine(opts Options) *Engine {
 		wakeWatches: make(chan struct{}, 1),
 		wakeSaver:   make(chan struct{}, 1),
 	}
+	e.applier.federations = e.federations
 	opts.Kinds.OnChange(e.kindsChanged)
 	return e
+}
+
+// Serve says which federation the works come from, and which ones it replaced. Objects that another one
+// brought are left alone from then on.
+func (e *Engine) Serve(current types.UID, former []types.UID) {
+	e.serves.Store(&federations{current: current, former: slices.Clone(former)})
+}
+
+func (e *Engine) federations() federations {
+	if f := e.serves.Load(); f != nil {
+		return *f
+	}
+	return federations{}
 }
 
 // Run works until the context ends. The Engine's Kinds run beside it.
@@ -179,7 +200,11 @@ func (e *Engine) process(ctx context.Context, key inventory.Key) {
 		}
 		e.applied(key, request.desired, result, err, act == actRepair)
 	case actRemove:
-		err := e.applier.remove(ctx, removal)
+		if removal.orphan != "" && e.Mirrors(key, removal.orphan) {
+			e.removed(key, removal, nil)
+			return
+		}
+		err := e.applier.remove(ctx, removal, request.uid)
 		if ctx.Err() != nil {
 			return
 		}
@@ -201,7 +226,7 @@ func (e *Engine) decide(key inventory.Key) (action, applyRequest, removeRequest)
 	act := o.next(e.watched(o))
 	switch act {
 	case actRemove:
-		return act, applyRequest{}, *o.removal
+		return act, applyRequest{uid: o.uid}, *o.removal
 	case actRepair:
 		if wait := o.repairs.wait(e.opts.Clock.Now()); wait > 0 {
 			e.queue.AddAfter(key, wait)
@@ -216,8 +241,10 @@ func (e *Engine) decide(key inventory.Key) (action, applyRequest, removeRequest)
 	if act == actRepair {
 		e.Repaired.Add(1)
 	}
-	request := applyRequest{desired: o.desired, uid: o.uid, stands: e.standsFor(key)}
-	request.ours = o.live != nil && o.live.ours && !o.live.terminating
+	request := applyRequest{desired: o.desired, uid: o.uid, stands: e.standsFor(key), cautious: !e.listed}
+	if request.ours = o.live != nil && o.live.ours && !o.live.terminating; request.ours {
+		request.uid = o.live.uid
+	}
 	if o.unmanaged {
 		request.uid = ""
 	}

@@ -20,17 +20,16 @@ import (
 // spec.replicas is 1: before we stop sending the field it gets another owner.
 const replicasManager = "flotilla-agent-retained"
 
-// withoutReplicas returns the manifest without spec.replicas, after handing the field over if we
-// still own it.
-func (a *applier) withoutReplicas(ctx context.Context, resource kinds.Resource, key inventory.Key, content map[string]any, fields []metav1.ManagedFieldsEntry) ([]byte, error) {
+// releaseReplicas takes spec.replicas out of a manifest, after handing the field over if we still own it.
+func (a *applier) releaseReplicas(ctx context.Context, resource kinds.Resource, key inventory.Key, content map[string]any, fields []metav1.ManagedFieldsEntry) error {
 	if ownsReplicas(fields) {
 		live, err := a.member.get(ctx, resource, key)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		replicas, found, err := unstructured.NestedInt64(live.Object, "spec", "replicas")
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if found {
 			held, err := marshal(map[string]any{
@@ -40,15 +39,15 @@ func (a *applier) withoutReplicas(ctx context.Context, resource kinds.Resource, 
 				"spec":       map[string]any{"replicas": replicas},
 			})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if _, err := a.member.apply(ctx, resource, key, replicasManager, held, true); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	delete(content["spec"].(map[string]any), "replicas")
-	return marshal(content)
+	return nil
 }
 
 // ownsReplicas tells whether our own apply is an owner of spec.replicas.
@@ -69,7 +68,7 @@ func ownsReplicas(fields []metav1.ManagedFieldsEntry) bool {
 
 // marks are our labels and annotations on objects in members.
 var markedAnnotations = []string{
-	names.WorkNameAnnotation, names.WorkNamespaceAnnotation,
+	names.WorkNameAnnotation, names.WorkNamespaceAnnotation, names.FederationAnnotation,
 	names.TemplateUIDAnnotation, names.TemplateGenerationAnnotation,
 	names.ManagedLabelsAnnotation, names.ManagedAnnotationsAnnotation,
 	names.AppliedOverridesAnnotation, names.AppliedClusterOverridesAnnotation,

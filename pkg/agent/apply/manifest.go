@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/flotilla-io/flotilla/api/names"
@@ -97,6 +98,7 @@ func stamp(content map[string]any, work *workv1alpha1.Work) {
 	labels := child(meta, "labels")
 	labels[names.ManagedLabel] = names.ManagedLabelValue
 	annotations := child(meta, "annotations")
+	delete(annotations, names.FederationAnnotation)
 	annotations[names.WorkNameAnnotation] = work.Name
 	annotations[names.WorkNamespaceAnnotation] = work.Namespace
 	if _, set := annotations[names.ConflictResolutionAnnotation]; !set && work.Annotations[names.ConflictResolutionAnnotation] != "" {
@@ -110,6 +112,16 @@ func stamp(content map[string]any, work *workv1alpha1.Work) {
 	}
 	if content["kind"] == "Secret" && content["apiVersion"] == "v1" {
 		foldStringData(content)
+	}
+}
+
+// sign says in a manifest which federation brings it. It is not part of the work, nor of what live
+// objects are compared with: a change of the federation is no drift.
+func sign(content map[string]any, federation types.UID) {
+	annotations := child(child(content, "metadata"), "annotations")
+	delete(annotations, names.FederationAnnotation) // came with a copy, if at all
+	if federation != "" {
+		annotations[names.FederationAnnotation] = string(federation)
 	}
 }
 

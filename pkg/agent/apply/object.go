@@ -37,7 +37,9 @@ type object struct {
 	verdict *verdict
 	// failures in a row.
 	failures int
-	repairs  repairs
+	// missing is the refresh of the member's kinds that first lacked the kind of an object to be removed.
+	missing uint64
+	repairs repairs
 }
 
 // view is what is kept of a live object after it was compared and reflected.

@@ -57,7 +57,7 @@ func (e *Engine) look(desired *Desired, accepted string, live *unstructured.Unst
 		uid:             live.GetUID(),
 		resourceVersion: live.GetResourceVersion(),
 		terminating:     live.GetDeletionTimestamp() != nil,
-		ours:            deletable(live, desired.Work, e.opts.Namespace),
+		ours:            marked(live, desired.Work, e.opts.Namespace, e.federations()),
 	}
 	expected, err := desired.expected()
 	switch {

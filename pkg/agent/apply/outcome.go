@@ -18,6 +18,12 @@ func (e *Engine) applied(key inventory.Key, desired *Desired, result applyResult
 	e.change(func() {
 		defer e.unpark(key)
 		o := e.objects[key]
+		if result.ahead {
+			if e.listed {
+				e.enqueue(key) // it is known by now what is wanted
+			}
+			return
+		}
 		if o == nil || o.desired == nil {
 			if o != nil && seen != nil {
 				o.uid = seen.uid // it is there, and being removed
@@ -112,6 +118,19 @@ func (e *Engine) removed(key inventory.Key, removal removeRequest, err error) {
 		if o == nil || o.removal == nil || *o.removal != removal {
 			e.enqueue(key) // wanted again meanwhile
 			return
+		}
+		if !errors.Is(err, errKindMissing) {
+			o.missing = 0
+		} else {
+			// Discovery is wrong now and then. What it says twice is so: the objects went with their kind.
+			refreshes := e.opts.Kinds.Refreshes()
+			switch {
+			case o.missing == 0:
+				o.missing = refreshes
+			case refreshes > o.missing:
+				err = nil
+			}
+			e.opts.Kinds.Refresh()
 		}
 		if err != nil {
 			e.Failed.Add(1)

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -30,12 +31,30 @@ const (
 	conflict
 )
 
+// federations are whom this agent works for. The zero value is about every federation.
+type federations struct {
+	current types.UID
+	// former federations were replaced by the current one on a person's word: what they brought is ours.
+	former []types.UID
+}
+
+// foreign is the federation of an object that another one brought; empty when none did. Objects that do
+// not say are of an agent that did not write it down: their other marks count.
+func (f federations) foreign(object metav1.Object) types.UID {
+	uid := types.UID(object.GetAnnotations()[names.FederationAnnotation])
+	if f.current == "" || uid == f.current || slices.Contains(f.former, uid) {
+		return ""
+	}
+	return uid
+}
+
 // claim is who wants an object.
 type claim struct {
-	key       inventory.Key
-	work      string
-	namespace string // the execution namespace
-	overwrite bool
+	key         inventory.Key
+	work        string
+	namespace   string // the execution namespace
+	federations federations
+	overwrite   bool
 	// uid the object had when it was last applied; empty when it never was.
 	uid types.UID
 	// stands tells whether another work of ours still wants the object.
@@ -51,6 +70,15 @@ func decide(c claim, current metav1.Object) (decision, string) {
 	namespace := current.GetAnnotations()[names.WorkNamespaceAnnotation]
 	labelled := current.GetLabels()[names.ManagedLabel] == names.ManagedLabelValue
 	known := c.uid != "" && c.uid == current.GetUID()
+	if foreign := c.federations.foreign(current); foreign != "" {
+		switch {
+		case c.key.GroupKind() == namespaceKind:
+			return leave, ""
+		case c.overwrite:
+			return adopt, ""
+		}
+		return conflict, fmt.Sprintf("the federation with UID %s (work %s/%s)", foreign, namespace, work)
+	}
 	switch {
 	case namespace == c.namespace && work == c.work:
 		return update, "" // even when someone took the label off
@@ -90,9 +118,24 @@ func managers(object metav1.Object) string {
 	return strings.Join(found, ", ")
 }
 
-// deletable tells whether an object in the member is a work's to delete.
-func deletable(object metav1.Object, work, namespace string) bool {
+// marked tells whether an object carries our label and a work's name.
+func marked(object metav1.Object, work, namespace string, f federations) bool {
 	return object.GetLabels()[names.ManagedLabel] == names.ManagedLabelValue &&
 		object.GetAnnotations()[names.WorkNameAnnotation] == work &&
-		object.GetAnnotations()[names.WorkNamespaceAnnotation] == namespace
+		object.GetAnnotations()[names.WorkNamespaceAnnotation] == namespace &&
+		f.foreign(object) == ""
+}
+
+// appliedByUs tells whether it was us who applied an object. Its labels and annotations do not: they
+// travel with copies that people make.
+func appliedByUs(object metav1.Object) bool {
+	return slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
+	})
+}
+
+// deletable tells whether an object in the member is a work's to delete: it carries the marks, and it
+// is the one that we remember to have applied or says itself that we did.
+func deletable(object metav1.Object, work, namespace string, f federations, known types.UID) bool {
+	return marked(object, work, namespace, f) && (appliedByUs(object) || known != "" && known == object.GetUID())
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -14,12 +15,15 @@ const (
 	saveDelay = 100 * time.Millisecond
 	// saveRetry is how long to wait after a write that failed.
 	saveRetry = 5 * time.Second
+	// savers write that many records at once: a disk syncs several as fast as one.
+	savers = 16
 )
 
 // save marks a work's record as changed. Called under the lock.
 //
 // Writing behind is safe: an object that was applied by an agent that died before it wrote the record
-// carries our marks, and either its work is listed again or the scan for orphans finds it.
+// carries our marks, and either its work is listed again or the scan for orphans finds it. Until it is,
+// an object that is newer than its record is not rolled back, see applyRequest.cautious.
 func (e *Engine) save(name string) {
 	e.dirty[name] = true
 	wake(e.wakeSaver)
@@ -54,28 +58,50 @@ func (e *Engine) flush() error {
 	names := e.dirty
 	e.dirty = map[string]bool{}
 	e.mu.Unlock()
-	var failed error
+	var group sync.WaitGroup
+	turns := make(chan struct{}, savers)
+	failures := make(chan error, 1)
 	for name := range names {
-		e.mu.Lock()
-		var record *inventory.Record
-		if w := e.works[name]; w != nil {
-			record = e.record(w)
-		}
-		e.mu.Unlock()
-		var err error
-		if record == nil {
-			err = e.opts.Drop(name)
-		} else {
-			err = e.opts.Save(record)
-		}
-		if err != nil {
-			failed = err
-			e.mu.Lock()
-			e.dirty[name] = true
-			e.mu.Unlock()
-		}
+		turns <- struct{}{}
+		group.Go(func() {
+			defer func() { <-turns }()
+			if err := e.write(name); err != nil {
+				select {
+				case failures <- err:
+				default: // one is enough to say
+				}
+			}
+		})
 	}
-	return failed
+	group.Wait()
+	select {
+	case err := <-failures:
+		return err
+	default:
+		return nil
+	}
+}
+
+// write brings one work's record to the inventory.
+func (e *Engine) write(name string) error {
+	e.mu.Lock()
+	var record *inventory.Record
+	if w := e.works[name]; w != nil {
+		record = e.record(w)
+	}
+	e.mu.Unlock()
+	var err error
+	if record == nil {
+		err = e.opts.Drop(name)
+	} else {
+		err = e.opts.Save(record)
+	}
+	if err != nil {
+		e.mu.Lock()
+		e.dirty[name] = true
+		e.mu.Unlock()
+	}
+	return err
 }
 
 // record is a work in the form of the inventory.

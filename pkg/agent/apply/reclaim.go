@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,9 @@ type sendRequest struct {
 // and applies once more.
 func (a *applier) send(ctx context.Context, r sendRequest) (*unstructured.Unstructured, error) {
 	live, err := a.member.apply(ctx, r.resource, r.key, FieldManager, r.manifest, r.force)
+	if otherObject(err) {
+		return nil, apierrors.NewConflict(r.resource.GroupResource(), r.key.Name, err)
+	}
 	if !r.force || err != nil && !apierrors.IsInvalid(err) {
 		return live, err
 	}
@@ -64,6 +68,14 @@ func (a *applier) send(ctx context.Context, r sendRequest) (*unstructured.Unstru
 		return nil, fmt.Errorf("take over list items: %w", patchErr)
 	}
 	return a.member.apply(ctx, r.resource, r.key, FieldManager, r.manifest, r.force)
+}
+
+// otherObject tells whether a manifest that is for one UID met an object of another one, which is
+// refused like every change of a UID.
+func otherObject(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsInvalid(err) && errors.As(err, &status) &&
+		hasCause(status.Status(), func(cause metav1.StatusCause) bool { return cause.Field == "metadata.uid" })
 }
 
 // strayLists finds the outermost lists of desired that hold more items in live, themselves or within.

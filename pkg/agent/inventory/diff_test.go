@@ -142,8 +142,10 @@ func TestGuard(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	a, b := key("a"), key("b")
-	require.Equal(t, Token([]Key{a, b}), Token([]Key{b, a}), "the order does not matter")
-	require.NotEqual(t, Token([]Key{a}), Token([]Key{a, b}), "a confirmation is for exactly these")
-	require.NotEqual(t, Token([]Key{{Kind: "A", Name: "bc"}}), Token([]Key{{Kind: "Ab", Name: "c"}}))
+	require.Equal(t, Token("n", []Key{a, b}), Token("n", []Key{b, a}), "the order does not matter")
+	require.NotEqual(t, Token("n", []Key{a}), Token("n", []Key{a, b}), "a confirmation is for exactly these")
+	require.NotEqual(t, Token("n", []Key{{Kind: "A", Name: "bc"}}), Token("n", []Key{{Kind: "Ab", Name: "c"}}))
+	require.NotEqual(t, Token("n", []Key{a}), Token("m", []Key{a}), "and for this time only")
+	require.NotEqual(t, Nonce(), Nonce())
 	require.Equal(t, []string{"ConfigMap n/a"}, Sample([]Key{a, b}, 1))
 }

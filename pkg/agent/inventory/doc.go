@@ -7,7 +7,9 @@
 // the workloads.
 //
 // Invariants:
-//   - A file is either absent or whole: it is written beside and renamed into place.
+//   - A file is either absent or whole: it is written beside, synced and renamed into place.
+//   - A directory that cannot be written (a full disk) stops nothing: what should be in it counts in
+//     memory until it can be, and Trouble says why.
 //   - Files may hold Secrets: the directory is 0700, files are 0600.
 //   - Diff and Guard are pure. Whether a set of deletions is believable is decided here and only
 //     here, from two numbers: how many objects would go, and how many there are.

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -24,11 +25,21 @@ func (g Guard) Holds(doomed, total int) bool {
 	return doomed > g.Objects && doomed*100 > total*g.Percent
 }
 
-// Token stands for one set of deletions: who confirms it confirms exactly these.
-func Token(doomed []Key) string {
+// Nonce is something that was not there before.
+func Nonce() string {
+	raw := make([]byte, 8)
+	_, _ = rand.Read(raw) // does not fail
+	return hex.EncodeToString(raw)
+}
+
+// Token stands for one set of deletions on one occasion, which the nonce stands for: who confirms it
+// confirms exactly these, and not the same ones another time.
+func Token(nonce string, doomed []Key) string {
 	keys := slices.Clone(doomed)
 	slices.SortFunc(keys, Key.Compare)
 	sum := sha256.New()
+	sum.Write([]byte(nonce))
+	sum.Write([]byte{0})
 	for _, key := range keys {
 		for _, part := range []string{key.Group, key.Kind, key.Namespace, key.Name} {
 			sum.Write([]byte(part))

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestStore(t *testing.T) {
@@ -95,4 +96,53 @@ func TestNoDirectory(t *testing.T) {
 	records, broken := s.Load()
 	require.Empty(t, records)
 	require.Empty(t, broken)
+}
+
+func TestStoreThatCannotBeWritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := Open(dir)
+	require.NoError(t, err)
+	require.NoError(t, s.Trouble())
+	require.NoError(t, os.RemoveAll(dir))
+
+	require.NoError(t, s.SetFederation("f"), "a full disk stops nothing")
+	require.Error(t, s.Put(record("w", "a")), "records are tried again by who has them")
+	known, err := s.Federation()
+	require.NoError(t, err)
+	require.EqualValues(t, "f", known, "it counts meanwhile")
+	require.Error(t, s.Trouble())
+
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, worksDir), 0o700))
+	require.NoError(t, s.Trouble())
+	again, err := Open(dir)
+	require.NoError(t, err)
+	known, err = again.Federation()
+	require.NoError(t, err)
+	require.EqualValues(t, "f", known, "and is written when it can be")
+}
+
+func TestFormerFederations(t *testing.T) {
+	s, err := Open(t.TempDir())
+	require.NoError(t, err)
+	for _, uid := range []types.UID{"a", "a", "b", "c", "b"} {
+		require.NoError(t, s.SetFederation(uid))
+	}
+	former, err := s.FormerFederations()
+	require.NoError(t, err)
+	require.Equal(t, []types.UID{"a", "c"}, former)
+}
+
+func TestHoldNonce(t *testing.T) {
+	s, err := Open(t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, s.SetHold("n"))
+	nonce, err := s.Hold()
+	require.NoError(t, err)
+	require.Equal(t, "n", nonce)
+	for range 2 {
+		require.NoError(t, s.SetHold(""))
+		nonce, err = s.Hold()
+		require.NoError(t, err)
+		require.Empty(t, nonce)
+	}
 }

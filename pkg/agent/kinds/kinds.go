@@ -26,6 +26,7 @@ type Options struct {
 type Kinds struct {
 	opts    Options
 	current atomic.Pointer[Snapshot]
+	count   atomic.Uint64
 	wake    chan struct{}
 
 	mu        sync.Mutex
@@ -64,6 +65,9 @@ func (k *Kinds) Refresh() {
 	default:
 	}
 }
+
+// Refreshes counts the refreshes that succeeded, whether or not they brought something new.
+func (k *Kinds) Refreshes() uint64 { return k.count.Load() }
 
 // OnChange registers a function that is called after each refresh that brought something new, from
 // the goroutine of Run. Register before Run.
@@ -112,6 +116,7 @@ func (k *Kinds) Run(ctx context.Context) {
 
 func (k *Kinds) set(snapshot *Snapshot) {
 	old := k.current.Swap(snapshot)
+	k.count.Add(1)
 	if old != nil && old.equal(snapshot) {
 		return
 	}

@@ -345,6 +345,9 @@ func (s *Server) discovery(path string) map[string]any {
 		if (path == "/api") != (r.Group == "") {
 			continue
 		}
+		if s.Withhold != nil && s.Withhold(r) {
+			continue
+		}
 		if groups[r.Group] == nil {
 			groups[r.Group] = map[string][]any{}
 		}

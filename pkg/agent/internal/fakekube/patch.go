@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func (s *Server) patch(t target, r *http.Request, body []byte) (map[string]any, error) {
@@ -32,6 +33,9 @@ func (s *Server) apply(t target, r *http.Request, body []byte) (map[string]any, 
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	o := s.objects[t.key()]
+	if err := meant(t, o, manifest); err != nil {
+		return nil, err
+	}
 	kind := "MODIFIED"
 	var next map[string]any
 	if o == nil {
@@ -73,6 +77,23 @@ func (s *Server) apply(t target, r *http.Request, body []byte) (map[string]any, 
 	s.put(t.resource, next, kind)
 	s.objects[t.key()].applied[manager] = manifest
 	return next, nil
+}
+
+// meant takes the UID out of a manifest and refuses the manifest if it is not for this object.
+func meant(t target, o *stored, manifest map[string]any) error {
+	uid := (&unstructured.Unstructured{Object: manifest}).GetUID()
+	unstructured.RemoveNestedField(manifest, "metadata", "uid")
+	switch {
+	case uid == "":
+		return nil
+	case o == nil:
+		return apierrors.NewConflict(t.resource.GroupResource(), t.name, errors.New("uid mismatch"))
+	case uid != (&unstructured.Unstructured{Object: o.object}).GetUID():
+		return apierrors.NewInvalid(t.resource.GroupVersion().WithKind(t.resource.Kind).GroupKind(), t.name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "uid"), uid, "field is immutable"),
+		})
+	}
+	return nil
 }
 
 // fill sets what the API server defaults.

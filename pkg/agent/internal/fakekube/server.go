@@ -30,6 +30,8 @@ type Server struct {
 	Hook func(*http.Request) error
 	// OnCreate sees each object before it is stored; a non-nil answer is returned instead of storing.
 	OnCreate func(Resource, *unstructured.Unstructured) *unstructured.Unstructured
+	// Withhold keeps kinds out of discovery, once per answer.
+	Withhold func(Resource) bool
 	// Mutate changes objects after an apply, as admission does.
 	Mutate func(Resource, *unstructured.Unstructured)
 
@@ -203,6 +205,21 @@ func (s *Server) Remove(resource Resource, namespace, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(resource, key{resource.Group, resource.Resource, namespace, name})
+}
+
+// Vanish deletes an object that was edited right before: watches hear of both at once.
+func (s *Server) Vanish(resource Resource, namespace, name string, edit func(*unstructured.Unstructured)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := key{resource.Group, resource.Resource, namespace, name}
+	o := s.objects[k]
+	if o == nil {
+		panic(fmt.Sprintf("no %s %s/%s", resource.Resource, namespace, name))
+	}
+	next := (&unstructured.Unstructured{Object: o.object}).DeepCopy()
+	edit(next)
+	o.object = next.Object
+	s.remove(resource, k)
 }
 
 // clock is the time in all servers: a second passes with each object.
