@@ -5,11 +5,15 @@
 // is sent at once, what follows within Options.Interval is gathered.
 //
 // The federation folds observations in memory before it writes them, so one that crashed may have
-// lost what it had taken: after each change of its epoch Reset makes everything be sent again.
+// lost what it had taken, and so may another API server: with each full list of works Reset makes
+// everything be sent again.
 //
 // An observation that the federation refuses, because it has no such work, is kept: the work may be
-// listed (again) without having changed, then Listed makes it be sent once more. It is also sent a few
-// more times by itself, in case another API server was behind.
+// listed (again) without having changed, then Listed makes it be sent once more. It is also sent
+// again by itself, ever more rarely, in case another API server was behind.
+//
+// A report is bounded in observations and in bytes, and halved when the federation finds it too large. A
+// single observation that is too large goes without its status.
 //
 // Concurrency: Reporter is safe for concurrent use; Run is called once.
 package status

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -25,15 +27,16 @@ type Options struct {
 	Interval time.Duration
 	// MaxBatch is the most observations in one report. Default 500.
 	MaxBatch int
+	// MaxBytes is the most that the observations of one report may take up as JSON. A single one that
+	// takes more is sent without its status. Default 1 MiB.
+	MaxBytes int
 	// MaxBackoff bounds the wait after a failed report. Default 10 s.
 	MaxBackoff time.Duration
-	// Recheck is how long to wait before an observation that was not taken is sent again. Default 5 s.
-	Recheck time.Duration
-	Clock   clock.WithTicker
+	// Recheck is how long to wait before an observation that was not taken is sent again; each time twice
+	// as long, up to MaxRecheck. Default 5 s and 1 min.
+	Recheck, MaxRecheck time.Duration
+	Clock               clock.WithTicker
 }
-
-// maxRechecks bounds how often that is done unless the work is listed again.
-const maxRechecks = 6
 
 // Reporter sends observations of works. See the package comment.
 type Reporter struct {
@@ -46,6 +49,10 @@ type Reporter struct {
 	works  map[string]*entry
 	dirty  map[string]bool
 	resets int
+	// count and bytes bound the next report: less than the options say after one that was too large.
+	count, bytes int
+	// full is set when the last report left out what did not fit.
+	full bool
 }
 
 type digest [sha256.Size]byte
@@ -53,12 +60,17 @@ type digest [sha256.Size]byte
 type entry struct {
 	observation agentv1alpha1.WorkObservation
 	digest      digest
+	// size of the observation as JSON.
+	size int
 	// taken is the digest of what the federation has taken.
 	taken digest
 	// refused is set when it did not take what it was sent last.
 	refused bool
-	// rechecks counts how often that was sent again, listings how often the federation named the work.
-	rechecks, listings int
+	// pause is how long the next recheck waits after it, which is when that is.
+	pause time.Duration
+	after time.Time
+	// listings counts how often the federation named the work.
+	listings int
 }
 
 // sent is what was sent of a work.
@@ -75,23 +87,36 @@ func New(opts Options) *Reporter {
 	if opts.MaxBatch == 0 {
 		opts.MaxBatch = 500
 	}
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = 1 << 20
+	}
 	if opts.MaxBackoff == 0 {
 		opts.MaxBackoff = 10 * time.Second
 	}
 	if opts.Recheck == 0 {
 		opts.Recheck = 5 * time.Second
 	}
+	if opts.MaxRecheck == 0 {
+		opts.MaxRecheck = time.Minute
+	}
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
 	}
-	return &Reporter{opts: opts, wake: make(chan struct{}, 1), kick: make(chan struct{}, 1), works: map[string]*entry{}, dirty: map[string]bool{}}
+	return &Reporter{
+		opts: opts, wake: make(chan struct{}, 1), kick: make(chan struct{}, 1), works: map[string]*entry{}, dirty: map[string]bool{},
+		count: opts.MaxBatch, bytes: opts.MaxBytes,
+	}
 }
 
 // Set replaces what is known of a work. It does not block.
 func (r *Reporter) Set(observation agentv1alpha1.WorkObservation) {
-	sum, err := digestOf(observation)
+	sum, size, err := digestOf(observation)
 	if err != nil {
 		return // a status that is no JSON cannot be sent either
+	}
+	if size > r.opts.MaxBytes && observation.Status != nil {
+		observation = bare(observation, size)
+		sum, size, _ = digestOf(observation)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,8 +128,8 @@ func (r *Reporter) Set(observation agentv1alpha1.WorkObservation) {
 	if e.digest == sum {
 		return
 	}
-	e.observation, e.digest = observation, sum
-	e.refused, e.rechecks = false, 0
+	e.observation, e.digest, e.size = observation, sum, size
+	e.refused, e.pause = false, 0
 	if e.taken == sum {
 		delete(r.dirty, observation.Name) // changed and changed back before it was sent
 		return
@@ -119,7 +144,7 @@ func (r *Reporter) Listed(name string) {
 	defer r.mu.Unlock()
 	if e := r.works[name]; e != nil {
 		e.listings++
-		e.rechecks = 0
+		e.pause = 0
 		r.again(name, e)
 	}
 }
@@ -136,9 +161,9 @@ func (r *Reporter) again(name string, e *entry) {
 func (r *Reporter) recheck() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := r.opts.Clock.Now()
 	for name, e := range r.works {
-		if e.refused && e.rechecks < maxRechecks {
-			e.rechecks++
+		if e.refused && !now.Before(e.after) {
 			r.again(name, e)
 		}
 	}
@@ -212,16 +237,71 @@ func (r *Reporter) flush(ctx context.Context) error {
 		}
 		rejected, err := r.opts.Post(ctx, batch)
 		r.settle(out, rejected, resets, err)
+		if apierrors.IsRequestEntityTooLargeError(err) && r.shrink(batch) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		more := r.grow(len(batch))
 		for _, item := range rejected {
 			klog.FromContext(ctx).V(2).Info("The federation did not take an observation", "work", item.Name, "reason", item.Reason)
 		}
-		if len(batch) < r.opts.MaxBatch {
+		if !more {
 			return nil // what came meanwhile waits for its interval
 		}
 	}
+}
+
+// shrink makes the next report half of one that was too large, and gives up on a single observation that
+// is too large without its status. It tells whether the next report may succeed.
+func (r *Reporter) shrink(batch []agentv1alpha1.WorkObservation) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(batch) > 1 {
+		total := 0
+		for _, observation := range batch {
+			if e := r.works[observation.Name]; e != nil {
+				total += e.size
+			}
+		}
+		r.count, r.bytes = len(batch)/2, min(r.bytes, max(1, total/2))
+		return true
+	}
+	e := r.works[batch[0].Name]
+	switch {
+	case e == nil:
+		return false
+	case e.observation.Status == nil:
+		e.taken = e.digest // it never will be, and is in the way of others
+		delete(r.dirty, batch[0].Name)
+		return true
+	}
+	e.observation = bare(e.observation, e.size)
+	e.digest, e.size, _ = digestOf(e.observation)
+	r.mark(batch[0].Name)
+	return true
+}
+
+// grow lets the next report be larger again, after one that was taken. It tells whether what is left
+// should have been in it.
+func (r *Reporter) grow(sent int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	more := sent >= r.count || r.full
+	r.count, r.bytes = min(2*r.count, r.opts.MaxBatch), min(2*r.bytes, r.opts.MaxBytes)
+	return more
+}
+
+// bare is an observation without its status, which is too large to be sent.
+func bare(observation agentv1alpha1.WorkObservation, size int) agentv1alpha1.WorkObservation {
+	observation.Status = nil
+	said := fmt.Sprintf("The object's status is not reported, it is too large (%d bytes)", size)
+	if observation.Message != "" {
+		said = observation.Message + ". " + said
+	}
+	observation.Message = said
+	return observation
 }
 
 // next takes a batch out of what is dirty, in order of names.
@@ -233,11 +313,17 @@ func (r *Reporter) next() ([]agentv1alpha1.WorkObservation, map[string]sent, int
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	names = names[:min(len(names), r.opts.MaxBatch)]
-	batch := make([]agentv1alpha1.WorkObservation, 0, len(names))
-	out := make(map[string]sent, len(names))
+	batch := make([]agentv1alpha1.WorkObservation, 0, min(len(names), r.count))
+	out := make(map[string]sent, min(len(names), r.count))
+	total := 0
+	r.full = false
 	for _, name := range names {
 		e := r.works[name]
+		total += e.size
+		if len(batch) > 0 && (len(batch) >= r.count || total > r.bytes) {
+			r.full = true
+			break
+		}
 		batch = append(batch, e.observation)
 		out[name] = sent{e.digest, e.listings}
 		delete(r.dirty, name)
@@ -269,6 +355,11 @@ func (r *Reporter) settle(out map[string]sent, rejected []agentv1alpha1.Rejected
 			continue
 		}
 		e.refused = true
+		e.pause = min(max(2*e.pause, r.opts.Recheck), r.opts.MaxRecheck)
+		e.after = r.opts.Clock.Now().Add(e.pause)
+		if item.Reason == agentv1alpha1.RejectedInvalid {
+			e.refused = false // as it is it never will be taken
+		}
 		if e.listings != was.listings {
 			r.again(item.Name, e) // it was listed while the report was on its way
 		}
@@ -288,10 +379,10 @@ func signal(c chan struct{}) {
 	}
 }
 
-func digestOf(observation agentv1alpha1.WorkObservation) (digest, error) {
+func digestOf(observation agentv1alpha1.WorkObservation) (digest, int, error) {
 	raw, err := json.Marshal(observation)
 	if err != nil {
-		return digest{}, err
+		return digest{}, 0, err
 	}
-	return sha256.Sum256(raw), nil
+	return sha256.Sum256(raw), len(raw), nil
 }

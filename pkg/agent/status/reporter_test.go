@@ -2,13 +2,17 @@ package status
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 
 	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
@@ -23,6 +27,9 @@ type server struct {
 	state   map[string]string
 	onPost  func()
 	unknown map[string]bool // works that this server does not have
+	limit   int             // bytes of a report that this server takes; 0: all
+	largest int             // bytes of a report
+	bare    map[string]bool // works that came without a status
 }
 
 type batch struct {
@@ -39,6 +46,14 @@ func (s *server) post(_ context.Context, works []agentv1alpha1.WorkObservation) 
 	if s.fail != nil {
 		return nil, s.fail
 	}
+	raw, err := json.Marshal(works)
+	if err != nil {
+		return nil, err
+	}
+	s.largest = max(s.largest, len(raw))
+	if s.limit > 0 && len(raw) > s.limit {
+		return nil, apierrors.NewRequestEntityTooLargeError("too large")
+	}
 	var rejected []agentv1alpha1.RejectedObservation
 	for _, w := range works {
 		b.names = append(b.names, w.Name)
@@ -47,6 +62,9 @@ func (s *server) post(_ context.Context, works []agentv1alpha1.WorkObservation) 
 			continue
 		}
 		s.state[w.Name] = w.Message
+		if w.Status == nil {
+			s.bare[w.Name] = true
+		}
 	}
 	s.batches = append(s.batches, b)
 	return rejected, nil
@@ -63,7 +81,7 @@ func observation(name, message string) agentv1alpha1.WorkObservation {
 func run(t *testing.T, opts Options, f func(*server, *Reporter)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{start: time.Now(), state: map[string]string{}}
+		s := &server{start: time.Now(), state: map[string]string{}, bare: map[string]bool{}}
 		opts.Post = s.post
 		r := New(opts)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -107,6 +125,47 @@ func TestBatches(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, s.batches, 4)
 		require.Len(t, s.batches[3].names, 5)
+	})
+}
+
+// large is an observation whose status has about that many bytes.
+func large(name string, bytes int) agentv1alpha1.WorkObservation {
+	o := observation(name, "")
+	o.Status = &runtime.RawExtension{Raw: []byte(`{"a":"` + strings.Repeat("x", bytes) + `"}`)}
+	return o
+}
+
+func TestReportsAreBoundedInBytes(t *testing.T) {
+	run(t, Options{MaxBytes: 10_000}, func(s *server, r *Reporter) {
+		r.Set(observation("first", ""))
+		synctest.Wait()
+		for i := range 25 {
+			r.Set(large(fmt.Sprintf("w%02d", i), 3000))
+		}
+		r.Set(large("whale", 20_000))
+		pass(250 * time.Millisecond)
+		synctest.Wait()
+		require.Len(t, s.state, 27, "all of it at once, in pieces")
+		require.LessOrEqual(t, s.largest, 10_100)
+		require.True(t, s.bare["whale"], "the rest of what is known of it gets through")
+		require.Contains(t, s.state["whale"], "too large")
+		require.False(t, s.bare["w00"])
+	})
+}
+
+func TestReportsThatAreTooLargeAreHalved(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		s.limit = 10_000
+		for i := range 25 {
+			r.Set(large(fmt.Sprintf("w%02d", i), 3000))
+		}
+		r.Set(large("whale", 20_000))
+		pass(10 * time.Second)
+		synctest.Wait()
+		require.Len(t, s.state, 26)
+		require.True(t, s.bare["whale"])
+		require.Contains(t, s.state["whale"], "too large")
+		require.False(t, s.bare["w24"])
 	})
 }
 
@@ -168,7 +227,7 @@ func TestAWorkListedWhileItsReportIsRefused(t *testing.T) {
 	})
 }
 
-func TestAServerThatIsBehindIsAskedAFewTimes(t *testing.T) {
+func TestAServerThatIsBehindIsAskedAgain(t *testing.T) {
 	run(t, Options{}, func(s *server, r *Reporter) {
 		s.unknown = map[string]bool{"a": true, "never": true}
 		r.Set(observation("a", "1"))
@@ -177,7 +236,15 @@ func TestAServerThatIsBehindIsAskedAFewTimes(t *testing.T) {
 		delete(s.unknown, "a")
 		pass(time.Hour)
 		require.Equal(t, map[string]string{"a": "1"}, s.state)
-		require.LessOrEqual(t, len(s.batches), 2+maxRechecks)
+		require.LessOrEqual(t, len(s.batches), 70, "about once a minute")
+		sent := len(s.batches)
+		pass(2 * time.Minute)
+		require.Greater(t, len(s.batches), sent, "as long as the work is known")
+		r.Forget("never")
+		pass(time.Minute)
+		sent = len(s.batches)
+		pass(time.Hour)
+		require.Len(t, s.batches, sent)
 	})
 }
 
@@ -237,7 +304,7 @@ func TestConverges(t *testing.T) {
 			}
 		}), 1, 20).Draw(rt, "steps")
 		synctest.Test(t, func(t *testing.T) {
-			s := &server{start: time.Now(), state: map[string]string{}, took: 30 * time.Millisecond}
+			s := &server{start: time.Now(), state: map[string]string{}, bare: map[string]bool{}, took: 30 * time.Millisecond}
 			r := New(Options{Post: s.post, MaxBatch: 2})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
