@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -155,7 +154,7 @@ func (f *federation) updateStoredWork(ctx context.Context, cluster string, o age
 	found := true
 	info := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, old runtime.Object) (runtime.Object, error) {
 		w := old.DeepCopyObject().(*workv1alpha1.Work)
-		if found = w.UID == types.UID(o.UID); found {
+		if found = w.UID == o.UID; found {
 			observe(w, o)
 		}
 		return w, nil

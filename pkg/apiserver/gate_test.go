@@ -37,7 +37,7 @@ func TestGate(t *testing.T) {
 	require.Error(t, f.readiness().Check(nil), "/readyz says so, too")
 	f.synced.Store(true)
 	for name, request := range ask {
-		assert.NoError(t, request(), name)
+		require.NoError(t, request(), name)
 	}
 	require.NoError(t, f.readiness().Check(nil))
 	_, found := g.Get("eu", "nothing")

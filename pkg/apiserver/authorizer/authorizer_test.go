@@ -1,7 +1,6 @@
 package authorizer
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -170,7 +169,7 @@ func TestPathsAreNotForAgents(t *testing.T) {
 			assert.False(t, decide(t, authorizer.AttributesRecord{User: agent("eu"), Verb: verb, Path: path}), "%s %s", verb, path)
 			assert.False(t, decide(t, authorizer.AttributesRecord{
 				User: agent("eu"), Verb: verb, Path: path, APIGroup: "work.karmada.io", Resource: "works", Namespace: "karmada-es-eu",
-			}), fmt.Sprintf("%s %s that only looks like a resource", verb, path))
+			}), "%s %s that only looks like a resource", verb, path)
 		}
 	}
 }

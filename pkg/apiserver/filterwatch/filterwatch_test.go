@@ -30,6 +30,6 @@ func TestStoppedWhileAnEventIsOnItsWay(t *testing.T) {
 	from.Add(&metav1.Status{})
 	w.Stop()
 	w.Stop()
-	for range w.ResultChan() { //nolint:revive // wait for the end
+	for range w.ResultChan() {
 	}
 }

@@ -21,7 +21,7 @@ func TestStreamsWhileTheRequestIsOpen(t *testing.T) {
 	served := make(chan error, 1)
 	go func() {
 		served <- conn.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "%d %s\n", r.ProtoMajor, r.Header.Get("Authorization"))
+			_, _ = fmt.Fprintf(w, "%d %s\n", r.ProtoMajor, r.Header.Get("Authorization"))
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}))

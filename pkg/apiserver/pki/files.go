@@ -22,15 +22,31 @@ type Files struct{ Dir string }
 
 func (f Files) path(name string) string { return filepath.Join(f.Dir, name) }
 
-// CA and the others name the files a server is configured with.
-func (f Files) CA() string                { return f.path("ca.crt") }
-func (f Files) CAKey() string             { return f.path("ca.key") }
-func (f Files) ServingCert() string       { return f.path("serving.crt") }
-func (f Files) ServingKey() string        { return f.path("serving.key") }
-func (f Files) FrontProxyCA() string      { return f.path("front-proxy-ca.crt") }
-func (f Files) FrontProxyCert() string    { return f.path("front-proxy-client.crt") }
-func (f Files) FrontProxyKey() string     { return f.path("front-proxy-client.key") }
-func (f Files) ServiceAccount() string    { return f.path("sa.key") }
+// CA is the certificate that clients and servers are verified with.
+func (f Files) CA() string { return f.path("ca.crt") }
+
+// CAKey signs for the CA.
+func (f Files) CAKey() string { return f.path("ca.key") }
+
+// ServingCert is the API server's own certificate.
+func (f Files) ServingCert() string { return f.path("serving.crt") }
+
+// ServingKey is the key of ServingCert.
+func (f Files) ServingKey() string { return f.path("serving.key") }
+
+// FrontProxyCA is the certificate that front proxies are verified with.
+func (f Files) FrontProxyCA() string { return f.path("front-proxy-ca.crt") }
+
+// FrontProxyCert is the aggregator's client certificate.
+func (f Files) FrontProxyCert() string { return f.path("front-proxy-client.crt") }
+
+// FrontProxyKey is the key of FrontProxyCert.
+func (f Files) FrontProxyKey() string { return f.path("front-proxy-client.key") }
+
+// ServiceAccount is the key that signs service account tokens.
+func (f Files) ServiceAccount() string { return f.path("sa.key") }
+
+// ServiceAccountPub verifies service account tokens.
 func (f Files) ServiceAccountPub() string { return f.path("sa.pub") }
 
 // FrontProxyName is the common name of the aggregator's client certificate.

@@ -77,7 +77,7 @@ func TestCreate(t *testing.T) {
 	obj = sample("nowhere", "")
 	err := rest.BeforeCreate(s, inCluster, obj)
 	require.True(t, apierrors.IsInvalid(err), "%v", err)
-	assert.ErrorContains(t, err, "spec.region")
+	require.ErrorContains(t, err, "spec.region")
 	assert.False(t, s.AllowCreateOnUpdate(), "a PUT of what is not there is a mistake")
 }
 

@@ -38,7 +38,6 @@ var key = projection.Key{Namespace: "ns", Name: "b"}
 // which also finds goroutines that stay behind.
 type env struct {
 	*Folder
-	ctx  context.Context
 	stop func()
 
 	mu      sync.Mutex
@@ -53,7 +52,10 @@ type env struct {
 	namespaces []string
 }
 
-func newEnv(t interface{ Context() context.Context }, clusters ...string) *env {
+// quiet is a context whose logger says nothing: these tests make writes fail.
+func quiet() context.Context { return klog.NewContext(context.Background(), logr.Discard()) }
+
+func newEnv(clusters ...string) *env {
 	e := &env{stored: on(clusters), started: time.Now(), fail: func() error { return nil }}
 	e.cached = e.stored.DeepCopy()
 	e.Folder = New(Options{
@@ -91,8 +93,7 @@ func newEnv(t interface{ Context() context.Context }, clusters ...string) *env {
 		Window:  window,
 		Workers: 2,
 	})
-	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), logr.Discard()))
-	e.ctx = ctx
+	ctx, cancel := context.WithCancel(quiet())
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
 	e.stop = func() { cancel(); <-done }
@@ -154,7 +155,7 @@ func (e *env) report(clusters ...string) {
 
 func (e *env) reportOf(cluster string, o agentv1alpha1.WorkObservation) {
 	o.Name, o.UID = "work", types.UID("uid-"+cluster)
-	if rejected, err := e.Report(e.ctx, cluster, []agentv1alpha1.WorkObservation{o}); err != nil || len(rejected) > 0 {
+	if rejected, err := e.Report(quiet(), cluster, []agentv1alpha1.WorkObservation{o}); err != nil || len(rejected) > 0 {
 		panic(fmt.Sprint(rejected, err))
 	}
 }
@@ -252,7 +253,7 @@ func TestWhenItIsWritten(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := newEnv(t, tt.clusters...)
+				e := newEnv(tt.clusters...)
 				defer e.stop()
 				for i, s := range tt.steps {
 					if tt.same {
@@ -274,7 +275,7 @@ func TestWhenItIsWritten(t *testing.T) {
 
 func TestRejections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEnv(t, "eu")
+		e := newEnv("eu")
 		defer e.stop()
 		tests := map[string]struct {
 			reason      string
@@ -295,7 +296,7 @@ func TestRejections(t *testing.T) {
 			"no JSON":       {"it could not be stored", agentv1alpha1.WorkObservation{Name: "work", UID: "uid-eu", Status: raw("{")}, "Invalid", false},
 		}
 		for name, tt := range tests {
-			rejected, err := e.Report(e.ctx, "eu", []agentv1alpha1.WorkObservation{tt.observation})
+			rejected, err := e.Report(quiet(), "eu", []agentv1alpha1.WorkObservation{tt.observation})
 			assert.Equal(t, tt.err, err != nil, "%s: %s: %v", name, tt.reason, err)
 			got := ""
 			for _, r := range rejected {
@@ -304,7 +305,7 @@ func TestRejections(t *testing.T) {
 			}
 			assert.Equal(t, tt.want, got, "%s: %s", name, tt.reason)
 		}
-		rejected, err := e.Report(e.ctx, "eu", []agentv1alpha1.WorkObservation{
+		rejected, err := e.Report(quiet(), "eu", []agentv1alpha1.WorkObservation{
 			{Name: "broken"}, {Name: "gone"}, {Name: "work", UID: "uid-eu", Applied: true, Health: "Healthy"},
 		})
 		require.ErrorContains(t, err, "broken")
@@ -331,7 +332,7 @@ func TestMessages(t *testing.T) {
 
 func TestFailedWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEnv(t, "eu", "ap")
+		e := newEnv("eu", "ap")
 		defer e.stop()
 		e.slow = 200 * time.Millisecond
 		failures := 6
@@ -347,7 +348,7 @@ func TestFailedWrites(t *testing.T) {
 		pass(2 * window)
 		require.Greater(t, e.calls, 1, "tried again")
 		pass(30 * time.Second)
-		require.Equal(t, 1, len(e.writes))
+		require.Len(t, e.writes, 1)
 		items := e.items()
 		require.Len(t, items, 2)
 		assert.Equal(t, "newer", items[0].AppliedMessage, "what came after the failure is newer than what was given back")
@@ -357,7 +358,7 @@ func TestFailedWrites(t *testing.T) {
 
 func TestFollowsItsClusters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEnv(t, "eu", "ap")
+		e := newEnv("eu", "ap")
 		defer e.stop()
 		e.report("eu", "ap")
 		pass(window)
@@ -376,7 +377,7 @@ func TestFollowsItsClusters(t *testing.T) {
 
 func TestBindingThatGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEnv(t, "eu", "ap")
+		e := newEnv("eu", "ap")
 		defer e.stop()
 		e.report("eu")
 		e.mu.Lock()
@@ -400,7 +401,7 @@ func TestBindingThatGoes(t *testing.T) {
 // leaves nothing running.
 func TestStopsInAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEnv(t, "eu")
+		e := newEnv("eu")
 		e.slow = time.Hour
 		e.report("eu")
 		pass(window)
@@ -426,7 +427,7 @@ func TestNewestReportWins(t *testing.T) {
 		var items []item
 		var writes, changes int
 		synctest.Test(t, func(t *testing.T) {
-			e := newEnv(t, clusters...)
+			e := newEnv(clusters...)
 			defer e.stop()
 			e.slow = slow
 			e.fail = func() error {

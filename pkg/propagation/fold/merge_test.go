@@ -2,7 +2,6 @@ package fold
 
 import (
 	"encoding/json"
-	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 
+	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
 

@@ -48,7 +48,6 @@ type child struct {
 	cmd    *exec.Cmd
 	output *bytes.Buffer
 	done   chan struct{}
-	conf   string
 	admin  *rest.Config
 }
 
@@ -88,8 +87,6 @@ func serve(t *testing.T, dir string, port int, flags ...string) *child {
 			require.FailNow(t, err.Error(), c.tail())
 		}
 	case <-c.done:
-		cancel()
-		<-ready
 		require.FailNow(t, "the server ended", c.tail())
 	}
 	var err error

@@ -34,7 +34,7 @@ func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
+	defer func() { require.NoError(t, l.Close()) }()
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -92,13 +92,13 @@ func TestRestarts(t *testing.T) {
 			w, err := inEU.Watch(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
 			watches.Go(func() {
-				for range w.ResultChan() { //nolint:revive // until the server ends it
+				for range w.ResultChan() {
 				}
 			})
 			pods, err := dyn.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Watch(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
 			watches.Go(func() {
-				for range pods.ResultChan() { //nolint:revive // as above
+				for range pods.ResultChan() {
 				}
 			})
 		}
@@ -177,7 +177,7 @@ func TestExternalEtcd(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Create(t.Context(), policy("default", "p", allDeployments)))
 	_, err = os.Stat(filepath.Join(dir, "one", "data", "etcd"))
-	assert.ErrorIs(t, err, os.ErrNotExist, "no etcd of its own")
+	require.ErrorIs(t, err, os.ErrNotExist, "no etcd of its own")
 
 	got, err := etcd.Server.KV().Range(context.Background(), []byte("/fleet/"), []byte("/fleet0"), mvcc.RangeOptions{})
 	require.NoError(t, err)

@@ -64,7 +64,7 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 			tt.change(&p.Spec)
 			err := fed.Create(t.Context(), p)
 			require.True(t, apierrors.IsInvalid(err), "%s: %v", tt.reason, err)
-			assert.ErrorContains(t, err, tt.path)
+			require.ErrorContains(t, err, tt.path)
 			cp := &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: metav1.ObjectMeta{Name: ns + "-bad"}, Spec: p.Spec}
 			err = fed.Create(t.Context(), cp)
 			require.True(t, apierrors.IsInvalid(err), "both scopes: %v", err)
@@ -137,7 +137,7 @@ func TestServerSideApplyOfAPolicy(t *testing.T) {
 
 	_, err = apply("two", false, head+`{"priority":6}}`)
 	require.True(t, apierrors.IsConflict(err), "%v", err)
-	assert.ErrorContains(t, err, `conflict with "one"`)
+	require.ErrorContains(t, err, `conflict with "one"`)
 	p, err = apply("two", true, head+`{"priority":6}}`)
 	require.NoError(t, err)
 	assert.EqualValues(t, 6, *p.Spec.Priority)
@@ -155,7 +155,7 @@ func fieldsOf(t *testing.T, obj client.Object, manager string) string {
 	t.Helper()
 	for _, m := range obj.GetManagedFields() {
 		if m.Manager == manager && m.FieldsV1 != nil {
-			return string(m.FieldsV1.Raw)
+			return m.FieldsV1.GetRawString()
 		}
 	}
 	return ""

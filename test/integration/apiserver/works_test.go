@@ -49,10 +49,10 @@ func TestComputedWorks(t *testing.T) {
 	w.Spec.Workload.Manifests = nil
 	err := fed.Update(t.Context(), w)
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
-	assert.ErrorContains(t, err, ns+"/"+b.Name)
+	require.ErrorContains(t, err, ns+"/"+b.Name)
 	err = fed.Delete(t.Context(), w)
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
-	assert.ErrorContains(t, err, "change its template or policy")
+	require.ErrorContains(t, err, "change its template or policy")
 	err = fed.Patch(t.Context(), w, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`)))
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
 	err = fed.Create(t.Context(), configMapWork("cw-ap", w.Name))
