@@ -76,6 +76,8 @@ spec:
 		[]string{"False", "OverridePolicy bad-override/broken: spec.overrideRules[0].overriders.plaintext[0]", "/spec/nothing/here"},
 		"get", "work", work, "--namespace=karmada-es-ap",
 		`--output=jsonpath={.status.conditions[?(@.type=="Rendered")].status} {.status.conditions[?(@.type=="Rendered")].message}`)
+	s.Mentions(lab.Fed, []string{"False", "ap", "bad-override/broken"}, "get", "resourcebinding", "web-deployment",
+		`--output=jsonpath={.status.conditions[?(@.type=="FullyApplied")].status} {.status.conditions[?(@.type=="FullyApplied")].message}`)
 	s.Run(lab.Fed, "scale", "deployment/web", "--replicas=2")
 	replicas(s, "eu", "web", "2")
 	require.Equal(t, uid+" 1", s.Run("ap", "get", "deployment", "web", "--output=jsonpath={.metadata.uid} {.spec.replicas}"))

@@ -24,9 +24,10 @@ func member(name string) string {
 	return fmt.Sprintf("kubectl --kubeconfig=.flotilla/kubeconfig-%s ", name)
 }
 
-// TestTutorial is one sitting from an empty directory to playground-clean. Each
-// step stands on the one before.
-func TestTutorial(t *testing.T) {
+// begin starts a playground in an empty directory, with the documents beside it
+// as in a clone.
+func begin(t *testing.T) *lab.Session {
+	t.Helper()
 	l := lab.New(t.TempDir())
 	docs, err := filepath.Abs(filepath.Join(lab.Repository(), "docs"))
 	require.NoError(t, err)
@@ -36,9 +37,15 @@ func TestTutorial(t *testing.T) {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	if err := l.Start(); err != nil {
-		t.Fatalf("%v\n%s", err, l.Report())
-	}
+	s := l.Session(t)
+	require.NoError(t, l.Start())
+	return s
+}
+
+// TestTutorial is one sitting from an empty directory to playground-clean. Each
+// step stands on the one before.
+func TestTutorial(t *testing.T) {
+	l := begin(t).Lab
 	for _, step := range []struct {
 		name string
 		do   func(*lab.Session)
@@ -116,7 +123,7 @@ func described(s *lab.Session) {
 		`propagationpolicy\.karmada\.io/namespace: default\n`,
 		`Normal +SyncSucceed +\S+ +execution-controller +.*\bap, eu, us\b`,
 		`Normal +AggregateStatusSucceed +\S+ +resource-binding-status-controller `,
-		`Normal +ScheduleBindingSucceed +\S+ +scheduler `,
+		`Normal +ScheduleBindingSucceed +\S+ +default-scheduler `,
 		`Normal +SyncWorkSucceed +\S+ +binding-controller `,
 	} {
 		matches(s, want, fed+"describe service hello")
