@@ -60,8 +60,8 @@ var varies = []struct {
 	{regexp.MustCompile(`\b[34]/[34] +[34] +[34]\b`), "3-or-4"},
 }
 
-// comparable is an output without what varies, in an order that does not.
-func comparable(output string) string {
+// unvarying is an output without what varies, in an order that does not.
+func unvarying(output string) string {
 	for _, v := range varies {
 		output = v.pattern.ReplaceAllString(output, v.as)
 	}
@@ -92,14 +92,14 @@ func follow(s *lab.Session, file string, list []typed) {
 		case verb == "apply" || verb == "scale" || verb == "delete":
 			out := s.Type(c.what)
 			if strings.TrimSpace(c.prints) != "" {
-				require.Equal(s, comparable(c.prints), comparable(out), at)
+				require.Equal(s, unvarying(c.prints), unvarying(out), at)
 			}
 		case verb == "rollout":
 			require.Contains(s, s.Type(c.what), "successfully rolled out", at)
 		default:
-			want := comparable(c.prints)
+			want := unvarying(c.prints)
 			s.Eventually(at+" prints\n"+want, func() (string, bool) {
-				out := comparable(s.Type(c.what))
+				out := unvarying(s.Type(c.what))
 				return out, out == want
 			})
 		}
