@@ -212,9 +212,15 @@ func join(t *testing.T, name string) {
 	})
 }
 
+// eventually asks in the test's own goroutine, where it may fail in between.
 func eventually(t *testing.T, condition func() bool, what string, args ...any) {
 	t.Helper()
-	require.Eventually(t, condition, patience, 20*time.Millisecond, append([]any{what}, args...)...)
+	for deadline := time.Now().Add(patience); !condition(); {
+		if time.Now().After(deadline) {
+			require.FailNow(t, "it does not happen: "+fmt.Sprintf(what, args...))
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 }
 
 // update writes an object changed, however often it takes.
