@@ -326,3 +326,58 @@ func newWorkListWatch(cfg *rest.Config, namespace string) (cache.ListerWatcher, 
 		},
 	}, nil
 }
+
+// The ways to begin a watch: with a streaming list that ends with a bookmark,
+// and, as curl does, with nothing at all.
+func TestBeginningsOfWatches(t *testing.T) {
+	t.Parallel()
+	ns := newNamespace(t)
+	join(t, "begin")
+	d, _ := placed(t, ns, "web", "begin")
+	of := fed.dynamic.Resource(works).Namespace("karmada-es-begin")
+	list, err := of.List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+
+	// initial reads what a watch begins with, up to the mark or to as many Works.
+	initial := func(w watch.Interface) (seen int, marked bool) {
+		t.Helper()
+		for {
+			select {
+			case e, open := <-w.ResultChan():
+				require.True(t, open, "the watch stays open")
+				obj, ok := e.Object.(*unstructured.Unstructured)
+				require.True(t, ok, "%v", e.Object)
+				if e.Type == watch.Bookmark {
+					return seen, obj.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
+				}
+				require.Equal(t, watch.Added, e.Type)
+				seen++
+			case <-time.After(time.Second):
+				return seen, false
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		options metav1.ListOptions
+		marked  bool
+	}{
+		"streaming list": {metav1.ListOptions{SendInitialEvents: ptr.To(true), AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, true},
+		"nothing":        {metav1.ListOptions{}, false},
+		"any version":    {metav1.ListOptions{ResourceVersion: "0"}, false},
+	} {
+		w, err := of.Watch(t.Context(), tt.options)
+		require.NoError(t, err, name)
+		seen, marked := initial(w)
+		assert.GreaterOrEqual(t, seen, len(list.Items), name)
+		assert.Equal(t, tt.marked, marked, name)
+		update(t, d, func(d *appsv1.Deployment) { d.Spec.MinReadySeconds++ })
+		select {
+		case e, open := <-w.ResultChan():
+			require.True(t, open, "%s: it goes on after the beginning", name)
+			assert.Contains(t, []watch.EventType{watch.Modified, watch.Added}, e.Type, name)
+		case <-time.After(patience):
+			require.FailNow(t, name+": no change is told")
+		}
+		w.Stop()
+	}
+}
