@@ -63,6 +63,27 @@ func TestLeaseIsRenewed(t *testing.T) {
 	})
 }
 
+func TestAFirstBeatThatFailsIsRepeatedSoonAndThenLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeLeases{}
+		f.broken(errDown)
+		h := &Heart{Leases: f, Cluster: "eu", Holder: "me", Interval: 10 * time.Second, Clock: clock.RealClock{}}
+		beside(t, h.Run)
+		pass(600 * time.Millisecond)
+		f.broken(nil)
+		pass(time.Second)
+		synctest.Wait()
+		require.True(t, f.exists, "the cluster is waited for")
+
+		f.broken(errDown)
+		pass(10 * time.Minute)
+		before, _ := f.counts()
+		pass(10 * time.Minute)
+		after, _ := f.counts()
+		require.InDelta(t, 60, after-before, 7, "a federation that is down is not hammered")
+	})
+}
+
 func TestStatusIsWrittenOnChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeClusters{exists: true, object: &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "eu", ResourceVersion: "0"}}}

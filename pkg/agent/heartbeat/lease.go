@@ -42,13 +42,23 @@ type Heart struct {
 	renewed time.Time
 }
 
+// firstRetry is how soon a beat that failed is tried again. Each further one waits twice as long, up to
+// the interval: the namespace of the leases may just be on its way, or the federation starting.
+const firstRetry = 250 * time.Millisecond
+
 // Run renews until the context ends, with jitter so that agents that started together drift apart.
 func (h *Heart) Run(ctx context.Context) {
+	retry := firstRetry
 	for ctx.Err() == nil {
+		next := h.Interval * 9 / 10
 		if err := h.beat(ctx); err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).V(1).Info("Cannot renew the cluster's lease, will retry", "err", err)
+			next = min(next, retry)
+			retry = 2 * next
+		} else {
+			retry = firstRetry
 		}
-		timer := h.Clock.NewTimer(wait.Jitter(h.Interval*9/10, 0.2))
+		timer := h.Clock.NewTimer(wait.Jitter(next, 0.2))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
