@@ -29,7 +29,7 @@ func TestOnlyUnknownClustersWaitUntilCorrected(t *testing.T) {
 	s := begin(t, "no-cluster")
 	policy := lab.Policy{Name: "web", Selectors: []string{lab.AllDeployments}, Clusters: []string{"mars"}}
 	s.Apply(lab.Fed, lab.Deployment("web", 1)+policy.String())
-	s.Mentions(lab.Fed, []string{"Warning", "ScheduleBindingFailed", "mars: no such cluster"}, "describe", "deployment", "web")
+	s.Mentions(lab.Fed, []string{"Warning", "ScheduleBindingFailed", "default-scheduler", "mars: no such cluster"}, "describe", "deployment", "web")
 	s.Mentions(lab.Fed, []string{`"reason":"NoClusterFit","status":"False"`}, "get", "resourcebinding", "web-deployment", "--output=jsonpath={.status.conditions}")
 
 	policy.Clusters = []string{"us"}
