@@ -6,7 +6,7 @@
 // Not everything without effect is refused: manifests that the API takes elsewhere
 // are to be taken as they are, and the API server warns about what is in vain.
 //
-// An update that leaves the spec as it is is not held to the rules for the spec.
+// The rules for the spec hold for an update that changes it, and for no other.
 // What was stored under older rules can so be labelled, finalized and deleted.
 //
 // Objects are expected to be defaulted. The functions are pure, never panic and

@@ -2,8 +2,8 @@ package validation
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,7 +35,7 @@ func validateResourceSelector(s *policyv1alpha1.ResourceSelector, namespace stri
 	}
 	errs = append(errs, validateSelectorNamespace(s.Namespace, namespace, fldPath.Child("namespace"))...)
 	if s.Name != "" {
-		for _, msg := range path.IsValidPathSegmentName(s.Name) {
+		for _, msg := range content.IsPathSegmentName(s.Name) {
 			errs = append(errs, field.Invalid(fldPath.Child("name"), s.Name, msg))
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -29,8 +29,16 @@ var evictionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?
 // ValidateBinding checks a new binding.
 func ValidateBinding(binding workv1alpha2.Binding) field.ErrorList {
 	_, namespaced := binding.(*workv1alpha2.ResourceBinding)
-	errs := apivalidation.ValidateObjectMetaAccessor(binding, namespaced, path.ValidatePathSegmentName, field.NewPath("metadata"))
+	errs := apivalidation.ValidateObjectMetaAccessor(binding, namespaced, validateName, field.NewPath("metadata"))
 	return append(errs, validateSpec(binding.GetSpec(), field.NewPath("spec"))...)
+}
+
+// validateName takes the names that any template has, with its kind after it.
+func validateName(name string, prefix bool) []string {
+	if prefix {
+		return content.IsPathSegmentPrefix(name)
+	}
+	return content.IsPathSegmentName(name)
 }
 
 // ValidateBindingUpdate checks a changed binding. What was stored under older rules
