@@ -20,12 +20,15 @@ func TestMain(m *testing.M) {
 	os.Exit(lab.Main(m, func(l *lab.Lab) { shared = l }))
 }
 
-// begin starts a test in a namespace of its own, with all clusters Ready.
+// begin starts a test in a namespace of its own, with all clusters Ready and
+// empty: what an agent that was killed finds gone has to be this test's doing,
+// or it may be too much to be believed.
 func begin(t *testing.T, namespace string) *lab.Session {
 	t.Helper()
 	s := shared.NewNamespace(t, namespace)
 	for _, m := range all {
 		s.Shows(lab.Fed, "True", ready(m)...)
+		s.Gone(m, "deployments,configmaps", "--all-namespaces", "--selector=karmada.io/managed=true")
 	}
 	return s
 }

@@ -43,10 +43,11 @@ func (l *Lab) Session(t testing.TB) *Session {
 }
 
 // NewNamespace begins a session in a new namespace, which is removed again at
-// its end.
+// its end. That of an earlier run of the test may still be on its way out.
 func (l *Lab) NewNamespace(t testing.TB, name string) *Session {
 	t.Helper()
 	s := l.Session(t)
+	s.Gone(Fed, "namespace", name)
 	s.Run(Fed, "create", "namespace", name)
 	s.Namespace = name
 	t.Cleanup(func() {
