@@ -113,12 +113,16 @@ func (p *connectProxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	defer closing(up)
 	p.count.Add(1)
-	w.WriteHeader(http.StatusOK)
+	// Taken over before it answers: a client that has its answer talks at once, and
+	// the server would read the first of that for itself.
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer closing(conn)
+	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		return
+	}
 	done := make(chan struct{})
 	go func() { _, _ = io.Copy(up, conn); _ = up.Close(); close(done) }()
 	_, _ = io.Copy(conn, up)
