@@ -150,7 +150,7 @@ func revision(t *testing.T) int {
 }
 
 // quiet is longer than the API server holds reports back to fold them.
-const quiet = 1500 * time.Millisecond
+const quiet = 3 * time.Second
 
 // settled is the revision once nothing has been written for a while.
 func settled(t *testing.T) int {
