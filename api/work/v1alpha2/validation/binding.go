@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -30,7 +32,32 @@ var evictionReason = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?
 func ValidateBinding(binding workv1alpha2.Binding) field.ErrorList {
 	_, namespaced := binding.(*workv1alpha2.ResourceBinding)
 	errs := apivalidation.ValidateObjectMetaAccessor(binding, namespaced, validateName, field.NewPath("metadata"))
+	errs = append(errs, validateOwnNamespace(binding, field.NewPath("spec", "resource", "namespace"))...)
 	return append(errs, validateSpec(binding.GetSpec(), field.NewPath("spec"))...)
+}
+
+// validateOwnNamespace holds a binding to templates of its own namespace: who may
+// write bindings in one must not place what another holds.
+func validateOwnNamespace(binding workv1alpha2.Binding, fldPath *field.Path) field.ErrorList {
+	own, of := binding.GetNamespace(), binding.GetSpec().Resource.Namespace
+	switch {
+	case own == of:
+		return nil
+	case own == "":
+		return field.ErrorList{field.Forbidden(fldPath, "a ClusterResourceBinding is about a template without a namespace; use a ResourceBinding in namespace "+of)}
+	default:
+		return field.ErrorList{field.Invalid(fldPath, of, fmt.Sprintf("must be the namespace of the binding itself, %q", own))}
+	}
+}
+
+// validateReferenceUpdate keeps a binding with its template; only the version, and
+// what was seen of the template last, can change.
+func validateReferenceUpdate(ref, old *workv1alpha2.ObjectReference, fldPath *field.Path) field.ErrorList {
+	if groupKind(ref) == groupKind(old) && ref.Namespace == old.Namespace && ref.Name == old.Name {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(fldPath, fmt.Sprintf("the binding is about %s %s and cannot turn to another template; create another binding",
+		old.Kind, strings.TrimPrefix(old.Namespace+"/"+old.Name, "/")))}
 }
 
 // validateName takes the names that any template has, with its kind after it.
@@ -51,6 +78,7 @@ func ValidateBindingUpdate(binding, old workv1alpha2.Binding) field.ErrorList {
 		errs = validateTargets(binding.GetSpec().Clusters, spec.Child("clusters"))
 	default:
 		errs = validateSpec(binding.GetSpec(), spec)
+		errs = append(errs, validateReferenceUpdate(&binding.GetSpec().Resource, &old.GetSpec().Resource, spec.Child("resource"))...)
 	}
 	for _, label := range []string{names.ResourceBindingPermanentIDLabel, names.ClusterResourceBindingPermanentIDLabel} {
 		was, had := old.GetLabels()[label]
@@ -60,6 +88,10 @@ func ValidateBindingUpdate(binding, old workv1alpha2.Binding) field.ErrorList {
 		}
 	}
 	return errs
+}
+
+func groupKind(ref *workv1alpha2.ObjectReference) schema.GroupKind {
+	return schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).GroupKind()
 }
 
 func withoutClusters(binding workv1alpha2.Binding) workv1alpha2.ResourceBindingSpec {

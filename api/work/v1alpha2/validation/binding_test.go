@@ -27,7 +27,7 @@ func ptr[T any](v T) *T { return &v }
 func validBinding() *workv1alpha2.ResourceBinding {
 	return &workv1alpha2.ResourceBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-deployment"},
-		Spec:       workv1alpha2.ResourceBindingSpec{Resource: workv1alpha2.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}},
+		Spec:       workv1alpha2.ResourceBindingSpec{Resource: workv1alpha2.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "web"}},
 	}
 }
 
@@ -39,7 +39,6 @@ func TestValidateBinding(t *testing.T) {
 		want   []string
 	}{
 		"Valid":       {reason: "The smallest binding.", change: func(*spec) {}},
-		"NoTemplate":  {reason: "A binding is about something.", change: func(s *spec) { s.Resource = workv1alpha2.ObjectReference{} }, want: []string{"spec.resource.apiVersion FieldValueRequired", "spec.resource.kind FieldValueRequired", "spec.resource.name FieldValueRequired"}},
 		"Negative":    {reason: "Replicas are counted.", change: func(s *spec) { s.Replicas = -1 }, want: []string{"spec.replicas FieldValueInvalid"}},
 		"SameCluster": {reason: "A share could be lost in a merge.", change: func(s *spec) { s.Clusters = []workv1alpha2.TargetCluster{{Name: "eu"}, {Name: "eu", Replicas: -1}} }, want: []string{"spec.clusters[1].name FieldValueDuplicate", "spec.clusters[1].replicas FieldValueInvalid"}},
 		"Components":  {reason: "Components have names of their own.", change: func(s *spec) { s.Components = []workv1alpha2.Component{{Name: "a"}, {Name: "a"}} }, want: []string{"spec.components[1].name FieldValueDuplicate"}},
@@ -93,6 +92,55 @@ func TestScopesAreToldApart(t *testing.T) {
 	binding := &workv1alpha2.ClusterResourceBinding{ObjectMeta: validBinding().ObjectMeta, Spec: validBinding().Spec}
 	if diff := cmp.Diff([]string{"metadata.namespace FieldValueForbidden"}, summary(ValidateBinding(binding))); diff != "" {
 		t.Errorf("A cluster-scoped binding has no namespace (-want +got):\n%s", diff)
+	}
+}
+
+func TestBindingsStayInTheirNamespace(t *testing.T) {
+	foreign := validBinding()
+	foreign.Spec.Resource.Namespace = "bank"
+	if diff := cmp.Diff([]string{"spec.resource.namespace FieldValueInvalid"}, summary(ValidateBinding(foreign))); diff != "" {
+		t.Errorf("Who may write bindings in one namespace must not place what is in another (-want +got):\n%s", diff)
+	}
+	wide := &workv1alpha2.ClusterResourceBinding{ObjectMeta: metav1.ObjectMeta{Name: "web-deployment"}, Spec: validBinding().Spec}
+	if diff := cmp.Diff([]string{"spec.resource.namespace FieldValueForbidden"}, summary(ValidateBinding(wide))); diff != "" {
+		t.Errorf("Nor does a cluster-scoped binding (-want +got):\n%s", diff)
+	}
+	labelled := foreign.DeepCopy()
+	labelled.Labels = map[string]string{"a": "b"}
+	if errs := ValidateBindingUpdate(labelled, foreign); len(errs) > 0 {
+		t.Errorf("What is stored can be labelled: %v", errs)
+	}
+}
+
+func TestABindingIsAboutATemplate(t *testing.T) {
+	binding := validBinding()
+	binding.Spec.Resource = workv1alpha2.ObjectReference{Namespace: "shop"}
+	want := []string{"spec.resource.apiVersion FieldValueRequired", "spec.resource.kind FieldValueRequired", "spec.resource.name FieldValueRequired"}
+	if diff := cmp.Diff(want, summary(ValidateBinding(binding))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestABindingStaysWithItsTemplate(t *testing.T) {
+	type ref = workv1alpha2.ObjectReference
+	for name, tc := range map[string]struct {
+		change func(*ref)
+		want   []string
+	}{
+		"Version":   {change: func(r *ref) { r.APIVersion = "apps/v2" }},
+		"Seen":      {change: func(r *ref) { r.UID, r.ResourceVersion = "1", "2" }},
+		"Group":     {change: func(r *ref) { r.APIVersion = "v1" }, want: []string{"spec.resource FieldValueForbidden"}},
+		"Kind":      {change: func(r *ref) { r.Kind = "StatefulSet" }, want: []string{"spec.resource FieldValueForbidden"}},
+		"Namespace": {change: func(r *ref) { r.Namespace = "bank" }, want: []string{"spec.resource FieldValueForbidden"}},
+		"Name":      {change: func(r *ref) { r.Name = "shop" }, want: []string{"spec.resource FieldValueForbidden"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := validBinding()
+			tc.change(&now.Spec.Resource)
+			if diff := cmp.Diff(tc.want, summary(ValidateBindingUpdate(now, validBinding()))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
