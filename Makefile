@@ -14,13 +14,16 @@ KUBE_VERSION := $(shell sed -n 's,^[[:space:]]*k8s.io/kubernetes \(v[0-9.]*\).*,
 KUBE_MAJOR   := $(word 1,$(subst ., ,$(KUBE_VERSION:v%=%)))
 KUBE_MINOR   := $(word 2,$(subst ., ,$(KUBE_VERSION:v%=%)))
 
+# What Flotilla says it is; a release sets it: make build VERSION=v0.2.0
+VERSION ?= $(shell sed -n 's,^var Version = "\(.*\)",\1,p' pkg/version/version.go)
+
 comma := ,
 VERSION_FLAGS := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
 	-X $(package).gitVersion=$(KUBE_VERSION) \
 	-X $(package).gitMajor=$(KUBE_MAJOR) \
 	-X $(package).gitMinor=$(KUBE_MINOR) \
 	-X $(package).gitTreeState=clean)
-LDFLAGS := -s -w $(VERSION_FLAGS)
+LDFLAGS := -s -w -X github.com/flotilla-io/flotilla/pkg/version.Version=$(VERSION) $(VERSION_FLAGS)
 
 # make playground MEMBERS=eu,ap NODES=2 MODE=push DIR=/tmp/lab
 DIR  ?= .flotilla
