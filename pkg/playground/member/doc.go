@@ -4,7 +4,7 @@
 // scheduled, become Running and Ready, and cost nothing.
 //
 // One process for all of them shares code, type registries and heap slack,
-// which is about half the memory of four. What makes it possible: the feature
+// which is about three quarters of the memory of four. What makes it possible: the feature
 // gates and component versions are globals of the process, so [Run] parses
 // the flags of all components first and sets the globals once; the components
 // are entered below their cobra commands, which would each install a signal

@@ -57,9 +57,16 @@ func (l *Lab) Signal(name string, signal syscall.Signal) error {
 	return nil
 }
 
-// Report is what the playground said and the ends of the logs of its children.
+// Report is what the playground said, the ends of the logs of its children, and
+// what agents say about themselves: conditions and annotations of Clusters.
 func (l *Lab) Report() string {
 	var out strings.Builder
+	clusters, err := l.kubectl(Fed, "", "", "get", "clusters",
+		`--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.annotations}{"\n"}{range .status.conditions[*]}  {.type}={.status} {.reason} {.message}{"\n"}{end}{end}`)
+	if err != nil {
+		clusters = err.Error()
+	}
+	fmt.Fprintf(&out, "--- clusters\n%s\n", clusters)
 	fmt.Fprintf(&out, "--- the playground said\n%s\n", lastLines(l.said.String(), 40))
 	logs, err := filepath.Glob(l.Path("logs", "*.log"))
 	if err != nil {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -72,7 +73,9 @@ func clusters() registry.Resource {
 				return "Unknown"
 			}),
 			registry.Age(),
-			registry.Wide(registry.Text("Zone", "Zone of the member.", func(obj runtime.Object) string { return of(obj).Spec.Zone })),
+			registry.Wide(registry.Text("Zone", "Zones of the member.", func(obj runtime.Object) string {
+				return cmp.Or(strings.Join(of(obj).Spec.Zones, ","), of(obj).Spec.Zone)
+			})),
 			registry.Wide(registry.Text("Region", "Region of the member.", func(obj runtime.Object) string { return of(obj).Spec.Region })),
 			registry.Wide(registry.Text("Provider", "Provider of the member.", func(obj runtime.Object) string { return of(obj).Spec.Provider })),
 			registry.Wide(registry.Text("API-Endpoint", "Address of the member's API server.", func(obj runtime.Object) string {

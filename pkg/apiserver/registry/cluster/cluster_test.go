@@ -34,8 +34,8 @@ func TestServedResources(t *testing.T) {
 	}
 	assert.Equal(t, []any{"eu", "v1.36.3", "Pull", "Unknown", "<unknown>", "", "europe", "", "<none>"}, cells(), "nothing is known before the first heartbeat")
 	c.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "False"}}
-	c.Spec.APIEndpoint = "https://x"
-	assert.Equal(t, []any{"eu", "v1.36.3", "Pull", "False", "<unknown>", "", "europe", "", "https://x"}, cells())
+	c.Spec.APIEndpoint, c.Spec.Zones = "https://x", []string{"a", "b"}
+	assert.Equal(t, []any{"eu", "v1.36.3", "Pull", "False", "<unknown>", "a,b", "europe", "", "https://x"}, cells())
 }
 
 func TestUpdates(t *testing.T) {
