@@ -139,7 +139,7 @@ func (a *Agent) wire(member *apply.Member) {
 		onAdmitted: func() { a.engine.Resume(); a.writer.Reread() },
 	}
 	a.intake = &intake{
-		engine: a.engine, guard: *a.opts.Guard, listed: map[string]bool{},
+		engine: a.engine, guard: *a.opts.Guard, listed: map[string]bool{}, ended: map[string]bool{},
 		stay:     &membership{cluster: a.federation.cluster.Get, known: a.store.Cluster, remember: a.store.SetCluster},
 		remember: a.rememberHold, secondLook: a.opts.secondLook, now: realClock.Now, doubted: map[string]time.Time{}, missing: make(chan struct{}, 1),
 		onList: a.reporter.Reset, onHold: a.writer.Soon, onWork: a.reporter.Listed,
@@ -351,6 +351,7 @@ func (a *Agent) scanOrphans(ctx context.Context) {
 	s := &scanner{
 		namespace: names.ExecutionNamespace(a.opts.ClusterName), kinds: a.kinds, scan: a.engine.Scan, owns: a.engine.Owns,
 	}
+	defer a.intake.scanned()
 	found := s.find(ctx)
 	if len(found) == 0 {
 		return

@@ -150,6 +150,7 @@ func (i *intake) confirm(token string) bool {
 	i.setNonce("") // before anything is done: this token is used
 	for _, name := range i.hold.gone {
 		i.engine.Remove(name)
+		i.end(name)
 	}
 	for _, c := range i.hold.changed {
 		i.engine.Set(c.record, c.bad)

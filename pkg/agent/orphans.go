@@ -78,7 +78,7 @@ func (s *scanner) orphanOf(resource kinds.Resource, object *metav1.PartialObject
 // orphans takes in what a scan found: what no work of the federation accounts for is deleted, or held
 // if it is too much of all there is or was left by an earlier stay of the cluster in the federation.
 // present are the works of a list that was read after the one that was taken in: one that only it has
-// is on its way.
+// is on its way. What belonged to a work that was taken away since is none: it may be gone by now.
 func (i *intake) orphans(found []orphan, present map[string]bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -94,7 +94,7 @@ func (i *intake) orphans(found []orphan, present map[string]bool) {
 	left := false
 	for _, o := range found {
 		prunes, listed := i.listed[o.work]
-		if listed && !prunes || !listed && present[o.work] || wanted[o.UID] || i.engine.Mirrors(o.Key, o.UID) {
+		if i.ended[o.work] || listed && !prunes || !listed && present[o.work] || wanted[o.UID] || i.engine.Mirrors(o.Key, o.UID) {
 			continue
 		}
 		doomed[o.Key] = o
@@ -112,4 +112,11 @@ func (i *intake) orphans(found []orphan, present map[string]bool) {
 	for _, o := range doomed {
 		i.engine.RemoveOrphan(o.Object, o.work)
 	}
+}
+
+// scanned ends the scan for orphans.
+func (i *intake) scanned() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ended = nil
 }

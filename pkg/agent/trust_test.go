@@ -77,6 +77,42 @@ func TestAUsedTokenConfirmsNothingAgain(t *testing.T) {
 	require.Equal(t, 8, e.configMaps())
 }
 
+// What the scan for orphans found may be deleted before it is judged: it is not held with the rest, which
+// would turn the token that was read into one that confirms nothing.
+func TestWhatIsDeletedDuringTheScanIsNoOrphan(t *testing.T) {
+	e := newEnv(t)
+	e.many(9)
+	e.start()
+	e.eventually("all applied", func() bool { return e.configMaps() == 9 })
+	e.halt()
+	for i := range 8 {
+		e.unwork(fmt.Sprintf("cm-%d", i))
+	}
+	var lists atomic.Int32
+	again, judge := make(chan struct{}), make(chan struct{})
+	e.fed.Hook = func(r *http.Request) error {
+		if strings.HasSuffix(r.URL.Path, "/works") && r.URL.Query().Get("watch") == "" && lists.Add(1) == 2 {
+			close(again)
+			select {
+			case <-judge:
+			case <-r.Context().Done():
+			}
+		}
+		return nil
+	}
+	e.start()
+	e.eventually("the deletions are held", func() bool { return e.held() != "" })
+	<-again // the scan is done
+	token := e.held()
+	e.unwork("cm-8")
+	e.eventually("what is asked for is done", func() bool { return e.configMaps() == 8 })
+	close(judge)
+	e.fed.Edit(clusters, "", "eu", func(u *unstructured.Unstructured) {
+		u.SetAnnotations(map[string]string{ConfirmDeletionsAnnotation: token})
+	})
+	e.eventually("the token that was read lets them go", func() bool { return e.configMaps() == 0 && e.held() == "" })
+}
+
 func TestOnlyWhatWeAppliedIsAnOrphan(t *testing.T) {
 	ingresses := func(group string) fakekube.Resource {
 		return fakekube.Resource{

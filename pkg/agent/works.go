@@ -68,7 +68,10 @@ type intake struct {
 	doubted map[string]time.Time
 	// listed are the works of the federation; the value tells whether what they do not name may go.
 	listed map[string]bool
-	hold   hold
+	// ended are works that were taken away while the scan for orphans goes on: what it found of them may
+	// be gone by now. It is nil when that scan is over.
+	ended map[string]bool
+	hold  hold
 }
 
 var _ cache.ReflectorStore = &intake{}
@@ -125,8 +128,16 @@ func (i *intake) Delete(obj any) error {
 	} else {
 		i.engine.Remove(work.Name)
 	}
+	i.end(work.Name)
 	i.seal()
 	return nil
+}
+
+// end notes that a work's objects are on their way out, or are left to the member, under the lock.
+func (i *intake) end(name string) {
+	if i.ended != nil {
+		i.ended[name] = true
+	}
 }
 
 // Replace takes in a full list: nothing of what it says is replayed, only what differs is done. Works
@@ -169,6 +180,9 @@ func (i *intake) Replace(items []any, _ string) error {
 		i.engine.Keep(name)
 	}
 	i.engine.Sync(plan, bad)
+	for _, name := range plan.Gone {
+		i.end(name)
+	}
 	for _, name := range i.hold.gone {
 		i.engine.Hold(name)
 	}
@@ -234,6 +248,7 @@ func (i *intake) agree(list *workv1alpha1.WorkList) {
 		delete(i.doubted, name)
 		if !there[name] {
 			i.engine.Remove(name)
+			i.end(name)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 	"github.com/flotilla-io/flotilla/test/e2e/lab"
 )
 
@@ -76,6 +77,7 @@ func TestPropagation(t *testing.T) {
 	require.GreaterOrEqual(t, writes, minWrites, "fewer writes than there are objects: the count is wrong")
 
 	moved := follow(ctx, t)
+	decisions := decided(ctx, t, fed)
 	before = after
 	edited := weights(2, 1, 1)
 	edited.ResourceVersion = policy.ResourceVersion
@@ -84,10 +86,43 @@ func TestPropagation(t *testing.T) {
 	// 4 replicas over eu 2, ap 1, us 1, where they were 2, 1, 1 in an order
 	// that differed from template to template.
 	moved.wait(ctx, t, templates, func(d *appsv1.Deployment) bool { return *d.Spec.Replicas == share(d) })
-	report(t, "one policy edit moves %d Deployments: %s", templates, round(time.Since(start)))
+	report(t, "one policy edit moves %d Deployments: %s, decided after %s", templates, round(time.Since(start)), round(decisions().Sub(start)))
 	waitReady(ctx, t, fed, templates+1)
 	after = usage(ctx, t, fed)
 	report(t, "  etcd writes per template: %.1f", float64(after.writes-before.writes)/templates)
+}
+
+// decided follows bindings; what it returns tells when the last decision was seen.
+func decided(ctx context.Context, t *testing.T, fed client.WithWatch) func() time.Time {
+	t.Helper()
+	list := &workv1alpha2.ResourceBindingList{}
+	require.NoError(t, fed.List(ctx, list, client.InNamespace(namespace)))
+	w, err := fed.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}})
+	require.NoError(t, err)
+	var mu sync.Mutex
+	var last time.Time
+	seen := map[string]int64{}
+	for i := range list.Items {
+		seen[list.Items[i].Name] = list.Items[i].Status.SchedulerObservedGeneration
+	}
+	go func() {
+		for e := range w.ResultChan() {
+			b, ok := e.Object.(*workv1alpha2.ResourceBinding)
+			if !ok || b.Status.SchedulerObservedGeneration == seen[b.Name] {
+				continue
+			}
+			seen[b.Name] = b.Status.SchedulerObservedGeneration
+			mu.Lock()
+			last = time.Now()
+			mu.Unlock()
+		}
+	}()
+	return func() time.Time {
+		w.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		return last
+	}
 }
 
 func share(d *appsv1.Deployment) int32 {
