@@ -36,7 +36,7 @@ func certificates(c *Config, now time.Time) (*pki.Kubeconfig, error) {
 		{ca, "serving", pki.Leaf{
 			CommonName: "kube-apiserver",
 			DNSNames:   []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-			IPs:        []net.IP{net.IPv4(127, 0, 0, 1)},
+			IPs:        servingIPs(c),
 		}},
 		{ca, "admin", pki.Leaf{CommonName: "kubernetes-admin", Organization: []string{"system:masters"}}},
 		{frontProxy, "front-proxy-client", pki.Leaf{CommonName: frontProxyUser}},
@@ -54,4 +54,13 @@ func certificates(c *Config, now time.Time) (*pki.Kubeconfig, error) {
 		return nil, fmt.Errorf("member %s: %w", c.Name, err)
 	}
 	return admin, nil
+}
+
+// servingIPs are the addresses by which the API is reached.
+func servingIPs(c *Config) []net.IP {
+	ips := []net.IP{net.ParseIP(loopback)}
+	if c.takesNodes() {
+		ips = append(ips, net.ParseIP(c.Address), net.ParseIP(apiServiceIP))
+	}
+	return ips
 }

@@ -30,7 +30,8 @@ func NewCommand() *cobra.Command {
 	flags.StringVar(&c.Dir, "dir", "", "directory for all data of the member")
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "where to write the administrator's kubeconfig")
 	flags.StringVar(&c.ReadyFile, "ready-file", "", "file that exists while the member is ready")
-	flags.IntVar(&c.Port, "port", 0, "loopback port of the API server")
+	flags.StringVar(&c.Address, "address", loopback, "address of the API server; another one than loopback lets real nodes join")
+	flags.IntVar(&c.Port, "port", 0, "port of the API server")
 	flags.IntVar(&c.Nodes, "nodes", 1, "number of simulated nodes")
 	flags.IntVar(&c.Verbosity, "verbosity", 0, "log level")
 	return cmd

@@ -3,10 +3,14 @@ package member
 import (
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
+
+const loopback = "127.0.0.1"
 
 // Config is what tells one member from another.
 type Config struct {
@@ -19,7 +23,11 @@ type Config struct {
 	// ReadyFile exists while the API is served and the nodes are ready. It
 	// holds the id of the serving process.
 	ReadyFile string
-	// Port is the loopback port of the API server.
+	// Address is the IP address that the API is served on; loopback if empty.
+	// On another one real nodes can join: kubelets are users, and pods reach
+	// the API by its Service.
+	Address string
+	// Port is the port of the API server.
 	Port int
 	// Nodes is how many nodes are simulated.
 	Nodes int
@@ -40,6 +48,12 @@ func (c *Config) complete() error {
 	if c.Nodes < 0 {
 		return fmt.Errorf("%w: member %s: %d nodes; use 0 or more", ErrConfig, c.Name, c.Nodes)
 	}
+	if c.Address == "" {
+		c.Address = loopback
+	}
+	if net.ParseIP(c.Address) == nil {
+		return fmt.Errorf("%w: member %s: %q is not an IP address", ErrConfig, c.Name, c.Address)
+	}
 	// Run changes the working directory.
 	for _, path := range []*string{&c.Dir, &c.Kubeconfig, &c.ReadyFile} {
 		if *path == "" {
@@ -56,8 +70,11 @@ func (c *Config) complete() error {
 
 // Server is the URL of the member's API.
 func (c *Config) Server() string {
-	return fmt.Sprintf("https://127.0.0.1:%d", c.Port)
+	return "https://" + net.JoinHostPort(c.Address, strconv.Itoa(c.Port))
 }
+
+// takesNodes tells whether nodes and pods elsewhere can reach the API.
+func (c *Config) takesNodes() bool { return c.Address != loopback }
 
 func (c *Config) pki(file string) string {
 	return filepath.Join(c.Dir, "pki", file)

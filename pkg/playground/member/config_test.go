@@ -1,16 +1,20 @@
 package member
 
 import (
+	"net"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/util/cert"
 )
 
 func TestConfigComplete(t *testing.T) {
@@ -28,6 +32,7 @@ func TestConfigComplete(t *testing.T) {
 		"nodes":         {reason: "less than none", change: func(c *Config) { c.Nodes = -1 }, bad: true},
 		"directory":     {reason: "data would land anywhere", change: func(c *Config) { c.Dir = "" }, bad: true},
 		"kubeconfig":    {reason: "nobody could reach the member", change: func(c *Config) { c.Kubeconfig = "" }, bad: true},
+		"address":       {reason: "nothing could listen on it", change: func(c *Config) { c.Address = "eu" }, bad: true},
 		"ready file":    {reason: "nobody would know", change: func(c *Config) { c.ReadyFile = "" }, bad: true},
 	}
 	for name, tc := range tests {
@@ -67,6 +72,7 @@ func TestComponentsAcceptTheirFlags(t *testing.T) {
 
 func TestOnlyLoopbackIsListenedOn(t *testing.T) {
 	c := testConfig("/d")
+	require.NoError(t, c.complete())
 	address := regexp.MustCompile(`-address=(.*)$`)
 	flags := slices.Concat(apiServerFlags(&c), controllerManagerFlags(&c), schedulerFlags(&c))
 	for _, flag := range flags {
@@ -77,6 +83,34 @@ func TestOnlyLoopbackIsListenedOn(t *testing.T) {
 	require.Contains(t, apiServerFlags(&c), "--bind-address=127.0.0.1")
 	require.Contains(t, controllerManagerFlags(&c), "--secure-port=0")
 	require.Contains(t, schedulerFlags(&c), "--secure-port=0")
+}
+
+// TestAddress is about what makes a member one that real nodes can join.
+func TestAddress(t *testing.T) {
+	c := testConfig(t.TempDir())
+	c.Address = "192.0.2.7"
+	require.NoError(t, c.complete())
+	require.Equal(t, "https://192.0.2.7:21001", c.Server())
+	flags := apiServerFlags(&c)
+	for _, flag := range []string{
+		"--bind-address=192.0.2.7", "--advertise-address=192.0.2.7",
+		"--authorization-mode=Node,RBAC", "--endpoint-reconciler-type=lease",
+	} {
+		require.Contains(t, flags, flag)
+	}
+	_, services, err := net.ParseCIDR(serviceIPs)
+	require.NoError(t, err)
+	require.True(t, services.Contains(net.ParseIP(apiServiceIP)))
+
+	_, err = certificates(&c, time.Now())
+	require.NoError(t, err)
+	data, err := os.ReadFile(c.pki("serving.crt"))
+	require.NoError(t, err)
+	chain, err := cert.ParseCertsPEM(data)
+	require.NoError(t, err)
+	for _, ip := range []string{"192.0.2.7", apiServiceIP, loopback} {
+		require.NoError(t, chain[0].VerifyHostname(ip), "pods reach the API by the address of its Service")
+	}
 }
 
 func TestStages(t *testing.T) {

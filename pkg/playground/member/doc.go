@@ -11,7 +11,11 @@
 // handler and set up logging again. A second member needs a second process
 // for the same reason.
 //
-// Invariants: only loopback is listened on, and etcd on a unix socket in the
+// Nodes need not be simulated: with another address than loopback, kubelets
+// can join, and [Config] says what changes then.
+//
+// Invariants: only loopback is listened on, unless another address is asked
+// for, and etcd on a unix socket in the
 // member's directory; everything a member knows is in that directory, so
 // SIGKILL at any moment loses nothing that was acknowledged; the ready file
 // exists only while the process that wrote it serves.

@@ -15,23 +15,29 @@ const (
 	etcdPeerSocket = "etcd-peer:0"
 
 	serviceIPs = "10.96.0.0/16"
+	// apiServiceIP is the first of them, that of Service kubernetes.
+	apiServiceIP = "10.96.0.1"
 )
 
 // apiServerFlags are the flags of the member's kube-apiserver. Nothing that
 // runs a request differs from a usual cluster; what is left out is what needs
 // real nodes or costs memory for nobody.
 func apiServerFlags(c *Config) []string {
+	authorization, reconciler := "RBAC", "none"
+	if c.takesNodes() {
+		authorization, reconciler = "Node,RBAC", "lease"
+	}
 	return []string{
-		"--bind-address=127.0.0.1",
+		"--bind-address=" + c.Address,
 		// Without it the address of a network interface is looked up, and a
 		// machine that is offline has none.
-		"--advertise-address=127.0.0.1",
+		"--advertise-address=" + c.Address,
 		"--secure-port=" + strconv.Itoa(c.Port),
 		"--etcd-servers=unix://" + etcdSocket,
 		// Endpoints refuse a loopback address, and no pod would use it.
-		"--endpoint-reconciler-type=none",
+		"--endpoint-reconciler-type=" + reconciler,
 		"--service-cluster-ip-range=" + serviceIPs,
-		"--authorization-mode=RBAC",
+		"--authorization-mode=" + authorization,
 		"--allow-privileged=true",
 		"--profiling=false",
 

@@ -137,8 +137,10 @@ func start(ctx context.Context, c *Config, clients *group, all *components, admi
 	if err := ensureNodes(ctx, client, c.Name, c.Nodes); err != nil {
 		return err
 	}
-	if err := startKwok(clients.ctx, c, os.Stderr); err != nil {
-		return err
+	if c.Nodes > 0 {
+		if err := startKwok(clients.ctx, c, os.Stderr); err != nil {
+			return err
+		}
 	}
 	if err := waitFor(ctx, "the nodes to be ready", func(ctx context.Context) (bool, error) {
 		return nodesReady(ctx, client, c.Nodes)
