@@ -7,6 +7,9 @@
 {{- $registry := $own.registry | default $all.registry -}}
 {{- $repository := $own.repository | default (printf "%s/%s" $all.repository .component) -}}
 {{- $tag := $own.tag | default $all.tag | default (printf "v%s" .root.Chart.AppVersion) -}}
+{{- if and (eq $tag "latest") (not $own.digest) -}}
+{{- fail (printf "the tag of the image of %s is latest, which is another image each time: name a version in image.tag" .component) -}}
+{{- end -}}
 image: {{ with $registry }}{{ . }}/{{ end }}{{ $repository }}{{ with $own.digest }}@{{ . }}{{ else }}:{{ $tag }}{{ end }}
 imagePullPolicy: {{ $own.pullPolicy | default $all.pullPolicy }}
 {{- end }}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -63,13 +62,22 @@ func Binary(name string) string {
 	return filepath.Join(dir, name)
 }
 
-// Repository is the root of the working copy.
+// Repository is the root of the working copy: where go.mod is, above the package
+// whose tests run. (Where this file was at compile time is not in a binary that
+// was built with -trimpath.)
 func Repository() string {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		panic("no caller")
+	start, err := os.Getwd()
+	if err != nil {
+		panic(err)
 	}
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			panic("no go.mod above " + start)
+		}
+	}
 }
 
 // New describes a playground in a directory without starting it. The arguments
