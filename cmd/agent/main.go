@@ -3,27 +3,20 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	"k8s.io/klog/v2"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent"
+	"github.com/flotilla-io/flotilla/pkg/version"
 )
 
 func main() {
@@ -37,13 +30,13 @@ func main() {
 
 // flags are what the command line says.
 type flags struct {
-	options              agent.Options
-	federationKubeconfig string
-	kubeconfig           string
-	syncMode             string
-	acceptFederationUID  string
-	healthBindAddress    string
-	logging              *logsapi.LoggingConfiguration
+	options             agent.Options
+	federation          federationFlags
+	kubeconfig          string
+	syncMode            string
+	acceptFederationUID string
+	healthBindAddress   string
+	logging             *logsapi.LoggingConfiguration
 }
 
 func command() *cobra.Command {
@@ -65,7 +58,7 @@ func command() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.options.ClusterName, "cluster-name", "", "name of this member in the federation")
-	fs.StringVar(&f.federationKubeconfig, "federation-kubeconfig", "", "kubeconfig of the federation")
+	f.federation.add(fs)
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the member; empty: the cluster this process runs in")
 	fs.StringVar(&f.options.StateDir, "state-dir", "", "directory that keeps what is managed, so that drift is repaired without the federation; empty: keep nothing")
 	fs.StringVar(&f.syncMode, "sync-mode", string(clusterv1alpha1.Pull), "mode the cluster is registered with: Pull or Push")
@@ -78,20 +71,26 @@ func command() *cobra.Command {
 	fs.IntVar(&f.options.Workers, "workers", 8, "how many objects are applied at once")
 	fs.StringVar(&f.healthBindAddress, "health-bind-address", "0", "address for /healthz, /readyz and /metrics, such as 127.0.0.1:8081; 0: none")
 	logsapi.AddFlags(f.logging, fs)
-	for _, name := range []string{"cluster-name", "federation-kubeconfig"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag is defined above
-		}
+	if err := cmd.MarkFlagRequired("cluster-name"); err != nil {
+		panic(err) // the flag is defined above
 	}
+	cmd.MarkFlagsOneRequired("federation-kubeconfig", "federation-server")
+	cmd.MarkFlagsMutuallyExclusive("federation-kubeconfig", "federation-server")
+	for _, name := range []string{"federation-ca-hash", "bootstrap-token-file", "identity-secret", "certificate-lifetime"} {
+		cmd.MarkFlagsMutuallyExclusive("federation-kubeconfig", name)
+	}
+	cmd.Version = version.String()
+	cmd.SetVersionTemplate("{{.Version}}")
 	return cmd
 }
 
 func (f *flags) run(ctx context.Context) error {
 	var err error
-	if f.options.Federation, err = clientcmd.BuildConfigFromFlags("", f.federationKubeconfig); err != nil {
-		return fmt.Errorf("--federation-kubeconfig: %w", err)
-	}
 	if f.options.Member, err = memberConfig(f.kubeconfig); err != nil {
+		return err
+	}
+	who, err := f.federation.connect(&f.options)
+	if err != nil {
 		return err
 	}
 	f.options.SyncMode = clusterv1alpha1.ClusterSyncMode(f.syncMode)
@@ -104,52 +103,18 @@ func (f *flags) run(ctx context.Context) error {
 		return err
 	}
 	if f.healthBindAddress != "0" && f.healthBindAddress != "" {
-		stop, err := serve(ctx, f.healthBindAddress, a)
+		stop, err := serve(ctx, f.healthBindAddress, a, who)
 		if err != nil {
 			return err
 		}
 		defer stop()
 	}
+	if who == nil {
+		return a.Run(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); who.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
 	return a.Run(ctx)
-}
-
-func memberConfig(path string) (*rest.Config, error) {
-	if path == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, fmt.Errorf("no --kubeconfig, and not in a cluster: %w", err)
-		}
-		return config, nil
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		return nil, fmt.Errorf("--kubeconfig: %w", err)
-	}
-	return config, nil
-}
-
-func serve(ctx context.Context, address string, a *agent.Agent) (stop func(), err error) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("--health-bind-address: %w", err)
-	}
-	registry := prometheus.NewRegistry()
-	if err := registry.Register(a); err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !a.Ready() {
-			http.Error(w, "has not read its works yet", http.StatusServiceUnavailable)
-		}
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			klog.FromContext(ctx).Error(err, "Health endpoint stopped")
-		}
-	}()
-	return func() { _ = server.Close() }, nil
 }

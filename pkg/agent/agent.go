@@ -424,6 +424,7 @@ func (a *Agent) observed() heartbeat.Observed {
 	}
 	out.Conditions[ConditionFederationAccepted] = refused
 	out.Conditions[ConditionStateKept] = a.stateCondition()
+	out.Conditions[ConditionIdentity] = a.identityCondition()
 	select {
 	case <-a.scan:
 		out.Conditions[ConditionDeletionsHeld] = a.intake.heldCondition(a.opts.ClusterName)
@@ -459,26 +460,5 @@ func (a *Agent) unconfirm(ctx context.Context) {
 			}
 			a.writer.Reread()
 		}
-	}
-}
-
-const (
-	// ConditionStateKept is False on a Cluster whose agent cannot write its state directory.
-	ConditionStateKept = "AgentStateKept"
-	// ReasonStateDirectory is its reason.
-	ReasonStateDirectory = "StateDirectoryNotWritable"
-)
-
-// stateCondition is the condition AgentStateKept: empty while there is nothing to say.
-func (a *Agent) stateCondition() metav1.Condition {
-	err := a.store.Trouble()
-	if err == nil {
-		return metav1.Condition{}
-	}
-	return metav1.Condition{
-		Status: metav1.ConditionFalse,
-		Reason: ReasonStateDirectory,
-		Message: fmt.Sprintf("The agent of cluster %s works on, but what it should remember is in its memory only: %v. Make room in its state directory, or let it write there",
-			a.opts.ClusterName, err),
 	}
 }

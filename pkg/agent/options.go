@@ -21,6 +21,9 @@ type Options struct {
 	ClusterName string
 	// Federation and Member are the API servers.
 	Federation, Member *rest.Config
+	// IdentityTrouble is why the agent may lose its access to the federation, nil while all is well. It is
+	// shown as the condition ConditionIdentity. Optional.
+	IdentityTrouble func() error
 	// StateDir keeps the inventory between runs. Empty: it is rebuilt from the federation and the
 	// member's labels, and drift is not repaired until the federation was reached.
 	StateDir string
