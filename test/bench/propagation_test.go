@@ -55,11 +55,13 @@ func TestPropagation(t *testing.T) {
 
 	arrivals := follow(ctx, t)
 	before := usage(ctx, t, fed)
+	profiled := profile(ctx, t, "place")
 	asked := place(ctx, t, fed, "d", templates)
 	arrivals.wait(ctx, t, templates, func(d *appsv1.Deployment) bool { return d.Name != "warm-up" })
 	arrived := arrivals.latest()
 	waitReady(ctx, t, fed, templates+1)
 	after := usage(ctx, t, fed)
+	profiled()
 
 	var delays []time.Duration
 	for name, at := range asked {
@@ -81,6 +83,7 @@ func TestPropagation(t *testing.T) {
 	before = after
 	edited := weights(2, 1, 1)
 	edited.ResourceVersion = policy.ResourceVersion
+	profiled = profile(ctx, t, "move")
 	start := time.Now()
 	require.NoError(t, fed.Update(ctx, edited))
 	// 4 replicas over eu 2, ap 1, us 1, where they were 2, 1, 1 in an order
@@ -89,6 +92,7 @@ func TestPropagation(t *testing.T) {
 	report(t, "one policy edit moves %d Deployments: %s, decided after %s", templates, round(time.Since(start)), round(decisions().Sub(start)))
 	waitReady(ctx, t, fed, templates+1)
 	after = usage(ctx, t, fed)
+	profiled()
 	report(t, "  etcd writes per template: %.1f", float64(after.writes-before.writes)/templates)
 }
 
