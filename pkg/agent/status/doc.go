@@ -6,7 +6,10 @@
 //
 // The federation folds observations in memory before it writes them, so one that crashed may have
 // lost what it had taken, and so may another API server: with each full list of works Reset makes
-// everything be sent again.
+// everything be sent again. That does not cover all that several API servers can lose between them:
+// one may write what it was told long ago over what another was told since, or die with a report of
+// an agent that follows another. So everything is sent again now and then, too; what the federation
+// knows costs it no write.
 //
 // An observation that the federation refuses, because it has no such work, is kept: the work may be
 // listed (again) without having changed, then Listed makes it be sent once more. It is also sent

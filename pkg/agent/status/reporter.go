@@ -35,6 +35,8 @@ type Options struct {
 	// Recheck is how long to wait before an observation that was not taken is sent again; each time twice
 	// as long, up to MaxRecheck. Default 5 s and 1 min.
 	Recheck, MaxRecheck time.Duration
+	// Repeat is how often everything is sent again, give or take a tenth. Default 15 min.
+	Repeat time.Duration
 	Clock               clock.WithTicker
 }
 
@@ -98,6 +100,9 @@ func New(opts Options) *Reporter {
 	}
 	if opts.MaxRecheck == 0 {
 		opts.MaxRecheck = time.Minute
+	}
+	if opts.Repeat == 0 {
+		opts.Repeat = 15 * time.Minute
 	}
 	if opts.Clock == nil {
 		opts.Clock = clock.RealClock{}
@@ -196,12 +201,18 @@ func (r *Reporter) Run(ctx context.Context) {
 	backoff := first
 	recheck := r.opts.Clock.NewTicker(r.opts.Recheck)
 	defer recheck.Stop()
+	// Agents that lost their server together do not stay together.
+	repeat := r.opts.Clock.NewTicker(wait.Jitter(r.opts.Repeat*9/10, 2./9))
+	defer repeat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-recheck.C():
 			r.recheck()
+			continue
+		case <-repeat.C():
+			r.Reset()
 			continue
 		case <-r.wake:
 		}

@@ -95,7 +95,7 @@ func run(t *testing.T, opts Options, f func(*server, *Reporter)) {
 }
 
 func TestFirstChangeGoesAtOnce(t *testing.T) {
-	run(t, Options{}, func(s *server, r *Reporter) {
+	run(t, Options{Repeat: 24 * time.Hour}, func(s *server, r *Reporter) {
 		r.Set(observation("a", "1"))
 		synctest.Wait()
 		require.Equal(t, []batch{{0, []string{"a"}}}, s.batches)
@@ -228,7 +228,7 @@ func TestAWorkListedWhileItsReportIsRefused(t *testing.T) {
 }
 
 func TestAServerThatIsBehindIsAskedAgain(t *testing.T) {
-	run(t, Options{}, func(s *server, r *Reporter) {
+	run(t, Options{Repeat: 24 * time.Hour}, func(s *server, r *Reporter) {
 		s.unknown = map[string]bool{"a": true, "never": true}
 		r.Set(observation("a", "1"))
 		r.Set(observation("never", "1"))
@@ -259,6 +259,22 @@ func TestResetSendsEverythingAgain(t *testing.T) {
 		pass(time.Second)
 		synctest.Wait()
 		require.Equal(t, map[string]string{"a": "1"}, s.state, "but not what was forgotten")
+	})
+}
+
+func TestEverythingIsRepeatedNowAndThen(t *testing.T) {
+	run(t, Options{}, func(s *server, r *Reporter) {
+		r.Set(observation("a", "2"))
+		pass(time.Second)
+		s.state["a"] = "1" // another API server was behind
+		sent := len(s.batches)
+		pass(13 * time.Minute)
+		require.Len(t, s.batches, sent)
+		pass(4 * time.Minute)
+		require.Len(t, s.batches, sent+1)
+		require.Equal(t, map[string]string{"a": "2"}, s.state)
+		pass(34 * time.Minute)
+		require.GreaterOrEqual(t, len(s.batches), sent+3, "and again")
 	})
 }
 
