@@ -55,6 +55,7 @@ process. With --all-in-one, so do the controllers and the scheduler.`,
 	opts.AddFlags(cmd.Flags())
 	logsapi.AddFlags(opts.Logs, cmd.Flags())
 	verflag.AddFlags(cmd.Flags())
+	cmd.AddCommand(hostCredentials())
 	cmd.Flags().BoolVar(&allInOne, "all-in-one", allInOne, "Run the controllers and the scheduler in this process, too.")
 	return cmd
 }

@@ -9,12 +9,18 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/logs"
+
+	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
 // Options configure one API server.
 type Options struct {
 	// DataDir holds certificates and, without EtcdServers, the embedded etcd.
 	DataDir string
+	// PKIDir holds what others trust: CAs, the key of service accounts, the one
+	// of encryption. Empty for pki in DataDir. Another directory is only read;
+	// certificates that are signed go to pki in DataDir all the same.
+	PKIDir string
 	// BindAddress and SecurePort are where TLS is served. Port 0 is refused:
 	// clients outside have to know it.
 	BindAddress net.IP
@@ -67,6 +73,7 @@ func NewOptions() *Options {
 // AddFlags registers the options.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory for certificates and the embedded etcd. Required.")
+	fs.StringVar(&o.PKIDir, "pki-dir", o.PKIDir, "Directory with the CAs, the keys of service accounts and of encryption. By default pki in --data-dir, where they are made at the first start. Another one, such as a mounted Secret, is only read.")
 	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "Address to serve TLS on.")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port to serve TLS on.")
 	fs.StringVar(&o.AdvertiseAddress, "advertise-address", o.AdvertiseAddress, "Name or address clients reach this server at; goes into the certificate and the admin kubeconfig. By default the bind address, or the host's when that is 0.0.0.0.")
@@ -108,8 +115,37 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (o *Options) pkiDir() string  { return filepath.Join(o.DataDir, "pki") }
+// leafDir is where the server's own certificates go.
+func (o *Options) leafDir() string { return filepath.Join(o.DataDir, "pki") }
+
+// pkiDir has what others trust, and made says whether it is the server's to make.
+func (o *Options) pkiDir() (dir string, made bool) {
+	if o.PKIDir == "" || filepath.Clean(o.PKIDir) == filepath.Clean(o.leafDir()) {
+		return o.leafDir(), true
+	}
+	return o.PKIDir, false
+}
+
 func (o *Options) etcdDir() string { return filepath.Join(o.DataDir, "etcd") }
+
+// ensureCertificates makes and renews what is the server's to make.
+func (o *Options) ensureCertificates(now time.Time) (pki.Files, error) {
+	hosts, err := o.hosts()
+	if err != nil {
+		return pki.Files{}, err
+	}
+	dir, made := o.pkiDir()
+	var files pki.Files
+	if made {
+		files, err = pki.Ensure(dir, hosts, now)
+	} else {
+		files, err = pki.EnsureLeaves(dir, o.leafDir(), hosts, now)
+	}
+	if err != nil {
+		return files, fmt.Errorf("certificates in %s: %w", dir, err)
+	}
+	return files, nil
+}
 
 // advertised is the host part of the server's URL.
 func (o *Options) advertised() (string, error) {

@@ -133,7 +133,7 @@ func TestNewFailsCleanly(t *testing.T) {
 	require.ErrorContains(t, err, "--data-dir")
 
 	o.DataDir, o.BindAddress = t.TempDir(), net.IPv4(127, 0, 0, 1)
-	files, err := pki.Ensure(o.pkiDir(), []string{"localhost"}, time.Now())
+	files, err := pki.Ensure(o.leafDir(), []string{"localhost"}, time.Now())
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(files.CAKey()))
 	_, err = New(t.Context(), o)

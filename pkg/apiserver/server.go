@@ -62,12 +62,9 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 
 // prepare makes everything Run needs, in the locked data directory.
 func (s *Server) prepare(ctx context.Context) error {
-	hosts, err := s.opts.hosts()
-	if err != nil {
+	var err error
+	if s.files, err = s.opts.ensureCertificates(time.Now()); err != nil {
 		return err
-	}
-	if s.files, err = pki.Ensure(s.opts.pkiDir(), hosts, time.Now()); err != nil {
-		return fmt.Errorf("certificates in %s: %w", s.opts.pkiDir(), err)
 	}
 	servers := s.opts.EtcdServers
 	if len(servers) == 0 {
@@ -187,7 +184,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.writeKubeconfig(); err != nil {
+	if err := s.writeKubeconfigs(); err != nil {
 		return err
 	}
 	logger := klog.FromContext(ctx)
@@ -223,13 +220,16 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) writeKubeconfig() error {
-	if s.opts.WriteKubeconfig == "" {
-		return nil
-	}
+func (s *Server) writeKubeconfigs() error {
 	url, err := s.opts.URL()
 	if err != nil {
 		return err
+	}
+	if err := pki.WriteComponentKubeconfigs(s.files, url); err != nil {
+		return fmt.Errorf("write the kubeconfigs of controller-manager and scheduler: %w", err)
+	}
+	if s.opts.WriteKubeconfig == "" {
+		return nil
 	}
 	if err := pki.WriteKubeconfig(s.files, url, s.opts.WriteKubeconfig); err != nil {
 		return fmt.Errorf("write --write-kubeconfig: %w", err)
@@ -246,15 +246,12 @@ func (s *Server) renewCertificates(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			hosts, err := s.opts.hosts()
+			_, err := s.opts.ensureCertificates(now)
 			if err == nil {
-				_, err = pki.Ensure(s.opts.pkiDir(), hosts, now)
-			}
-			if err == nil {
-				err = s.writeKubeconfig()
+				err = s.writeKubeconfigs()
 			}
 			if err != nil {
-				klog.FromContext(ctx).Error(err, "Renewing certificates failed, trying again in 12 hours", "dir", s.opts.pkiDir())
+				klog.FromContext(ctx).Error(err, "Renewing certificates failed, trying again in 12 hours", "dir", s.opts.leafDir())
 			}
 		}
 	}

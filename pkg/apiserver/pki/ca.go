@@ -60,6 +60,14 @@ func ensureCA(dir, name string, now time.Time) (Pair, error) {
 	if _, statErr := os.Stat(filepath.Join(dir, name+".crt")); statErr == nil {
 		return Pair{}, fmt.Errorf("%s is there but its key is not: put %s.key back; a new CA would cut off every agent: %w", filepath.Join(dir, name+".crt"), name, ErrKeyLost)
 	}
+	if pair, err = newCA(name, now); err != nil {
+		return Pair{}, err
+	}
+	return pair, store(dir, name, pair)
+}
+
+// newCA makes a CA that lasts ten years.
+func newCA(name string, now time.Time) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Pair{}, err
@@ -85,8 +93,7 @@ func ensureCA(dir, name string, now time.Time) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	pair = Pair{Cert: cert, Key: key}
-	return pair, store(dir, name, pair)
+	return Pair{Cert: cert, Key: key}, nil
 }
 
 // usable refuses a CA that is there and cannot do its work. It is not replaced:
@@ -109,7 +116,7 @@ func usable(ca Pair, path string, now time.Time) error {
 // is left, when it does not carry every name of want, or when the key beside it
 // is another one's: a process that ends between two writes leaves that behind.
 func ensureLeaf(dir, name string, ca Pair, want Leaf, now time.Time) (renewed bool, err error) {
-	if pair, err := load(dir, name); err == nil && pair.matches() && good(pair.Cert, ca.Cert, want, now) {
+	if pair, err := load(dir, name); err == nil && pair.Good(ca, want, now) {
 		return false, nil
 	}
 	pair, err := Sign(ca, want, now)
@@ -148,6 +155,12 @@ func Sign(ca Pair, leaf Leaf, now time.Time) (Pair, error) {
 		return Pair{}, err
 	}
 	return Pair{Cert: cert, Key: key}, nil
+}
+
+// Good says that the pair is what Sign would make of want, and lasts: more than a
+// third of its life is left.
+func (p Pair) Good(ca Pair, want Leaf, now time.Time) bool {
+	return p.matches() && good(p.Cert, ca.Cert, want, now)
 }
 
 func good(cert, ca *x509.Certificate, want Leaf, now time.Time) bool {
@@ -189,18 +202,23 @@ func load(dir, name string) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
+	return Parse(filepath.Join(dir, name), certPEM, keyPEM)
+}
+
+// Parse reads a pair in PEM. Errors call it name.
+func Parse(name string, certPEM, keyPEM []byte) (Pair, error) {
 	certBlock, _ := pem.Decode(certPEM)
 	keyBlock, _ := pem.Decode(keyPEM)
 	if certBlock == nil || keyBlock == nil {
-		return Pair{}, fmt.Errorf("%s: not PEM", filepath.Join(dir, name))
+		return Pair{}, fmt.Errorf("%s: not PEM", name)
 	}
 	cert, err := x509.ParseCertificate(certBlock.Bytes)
 	if err != nil {
-		return Pair{}, fmt.Errorf("%s.crt: %w", filepath.Join(dir, name), err)
+		return Pair{}, fmt.Errorf("%s.crt: %w", name, err)
 	}
 	key, err := x509.ParseECPrivateKey(keyBlock.Bytes)
 	if err != nil {
-		return Pair{}, fmt.Errorf("%s.key: %w", filepath.Join(dir, name), err)
+		return Pair{}, fmt.Errorf("%s.key: %w", name, err)
 	}
 	return Pair{Cert: cert, Key: key}, nil
 }

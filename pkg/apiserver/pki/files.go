@@ -12,21 +12,25 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // Files are the paths of everything Ensure made.
-type Files struct{ Dir string }
+type Files struct {
+	// Authorities has what others trust: CAs and the key of service accounts.
+	Authorities string
+	// Dir has the certificates those signed. It may be the same directory.
+	Dir string
+}
 
 func (f Files) path(name string) string { return filepath.Join(f.Dir, name) }
 
+func (f Files) authority(name string) string { return filepath.Join(f.Authorities, name) }
+
 // CA is the certificate that clients and servers are verified with.
-func (f Files) CA() string { return f.path("ca.crt") }
+func (f Files) CA() string { return f.authority("ca.crt") }
 
 // CAKey signs for the CA.
-func (f Files) CAKey() string { return f.path("ca.key") }
+func (f Files) CAKey() string { return f.authority("ca.key") }
 
 // ServingCert is the API server's own certificate.
 func (f Files) ServingCert() string { return f.path("serving.crt") }
@@ -35,7 +39,7 @@ func (f Files) ServingCert() string { return f.path("serving.crt") }
 func (f Files) ServingKey() string { return f.path("serving.key") }
 
 // FrontProxyCA is the certificate that front proxies are verified with.
-func (f Files) FrontProxyCA() string { return f.path("front-proxy-ca.crt") }
+func (f Files) FrontProxyCA() string { return f.authority("front-proxy-ca.crt") }
 
 // FrontProxyCert is the aggregator's client certificate.
 func (f Files) FrontProxyCert() string { return f.path("front-proxy-client.crt") }
@@ -44,10 +48,10 @@ func (f Files) FrontProxyCert() string { return f.path("front-proxy-client.crt")
 func (f Files) FrontProxyKey() string { return f.path("front-proxy-client.key") }
 
 // ServiceAccount is the key that signs service account tokens.
-func (f Files) ServiceAccount() string { return f.path("sa.key") }
+func (f Files) ServiceAccount() string { return f.authority("sa.key") }
 
 // ServiceAccountPub verifies service account tokens.
-func (f Files) ServiceAccountPub() string { return f.path("sa.pub") }
+func (f Files) ServiceAccountPub() string { return f.authority("sa.pub") }
 
 // FrontProxyName is the common name of the aggregator's client certificate.
 const FrontProxyName = "flotilla-front-proxy"
@@ -55,7 +59,7 @@ const FrontProxyName = "flotilla-front-proxy"
 // Ensure makes what is missing in dir and renews what is about to end.
 // hosts are the names and addresses the serving certificate must carry.
 func Ensure(dir string, hosts []string, now time.Time) (Files, error) {
-	files := Files{Dir: dir}
+	files := Files{Authorities: dir, Dir: dir}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return files, err
 	}
@@ -67,6 +71,47 @@ func Ensure(dir string, hosts []string, now time.Time) (Files, error) {
 	if err != nil {
 		return files, fmt.Errorf("front proxy CA: %w", err)
 	}
+	if err := ensureLeaves(dir, ca, frontProxyCA, hosts, now); err != nil {
+		return files, err
+	}
+	return files, ensureServiceAccountKey(files)
+}
+
+// EnsureLeaves makes and renews certificates in dir that are signed by the
+// authorities in another directory. That one is only read, and has to be complete.
+func EnsureLeaves(authorities, dir string, hosts []string, now time.Time) (Files, error) {
+	files := Files{Authorities: authorities, Dir: dir}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return files, err
+	}
+	var pairs [2]Pair
+	for i, name := range []string{"ca", "front-proxy-ca"} {
+		pair, err := load(authorities, name)
+		if err == nil {
+			err = usable(pair, filepath.Join(authorities, name), now)
+		}
+		if err != nil {
+			return files, incomplete(err)
+		}
+		pairs[i] = pair
+	}
+	for _, path := range []string{files.ServiceAccount(), files.ServiceAccountPub()} {
+		if _, err := os.ReadFile(path); err != nil {
+			return files, incomplete(err)
+		}
+	}
+	return files, ensureLeaves(dir, pairs[0], pairs[1], hosts, now)
+}
+
+// incomplete says what to do about authorities that are not all there.
+func incomplete(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: this directory is only read; \"apiserver credentials\" makes a Secret with everything that belongs there", err)
+	}
+	return err
+}
+
+func ensureLeaves(dir string, ca, frontProxyCA Pair, hosts []string, now time.Time) error {
 	serving := Leaf{CommonName: "flotilla-apiserver", Usage: x509.ExtKeyUsageServerAuth}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -75,19 +120,16 @@ func Ensure(dir string, hosts []string, now time.Time) (Files, error) {
 			serving.DNSNames = append(serving.DNSNames, host)
 		}
 	}
-	for name, leaf := range map[string]struct {
-		ca   Pair
-		want Leaf
-	}{
-		"serving":            {ca, serving},
-		"admin":              {ca, Leaf{CommonName: "flotilla-admin", Organization: []string{"system:masters"}, Usage: x509.ExtKeyUsageClientAuth}},
-		"front-proxy-client": {frontProxyCA, Leaf{CommonName: FrontProxyName, Usage: x509.ExtKeyUsageClientAuth}},
-	} {
-		if _, err := ensureLeaf(dir, name, leaf.ca, leaf.want, now); err != nil {
-			return files, err
+	if _, err := ensureLeaf(dir, "serving", ca, serving, now); err != nil {
+		return err
+	}
+	for _, client := range Clients() {
+		if _, err := ensureLeaf(dir, client.Name, ca, client.Leaf, now); err != nil {
+			return err
 		}
 	}
-	return files, ensureServiceAccountKey(files)
+	_, err := ensureLeaf(dir, "front-proxy-client", frontProxyCA, Leaf{CommonName: FrontProxyName, Usage: x509.ExtKeyUsageClientAuth}, now)
+	return err
 }
 
 func ensureServiceAccountKey(files Files) error {
@@ -102,11 +144,11 @@ func ensureServiceAccountKey(files Files) error {
 	if err != nil {
 		return err
 	}
-	pub, err := x509.MarshalPKIXPublicKey(key.Public())
+	pub, err := publicPEM(key)
 	if err != nil {
 		return err
 	}
-	return WriteFile(files.ServiceAccountPub(), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub}), 0o644)
+	return WriteFile(files.ServiceAccountPub(), pub, 0o644)
 }
 
 // serviceAccountKey loads the signing key: one that is there is never replaced,
@@ -127,56 +169,29 @@ func serviceAccountKey(files Files) (*ecdsa.PrivateKey, error) {
 		return nil, fmt.Errorf("%s is there but its key is not: put %s back, or remove both and have every service account token issued anew: %w",
 			files.ServiceAccountPub(), filepath.Base(files.ServiceAccount()), ErrKeyLost)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, keyPEM, err := newServiceAccountKey()
 	if err != nil {
 		return nil, err
+	}
+	return key, WriteFile(files.ServiceAccount(), keyPEM, 0o600)
+}
+
+func newServiceAccountKey() (*ecdsa.PrivateKey, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
 	}
 	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
+		return nil, nil, err
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
+}
+
+func publicPEM(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
 		return nil, err
 	}
-	return key, WriteFile(files.ServiceAccount(), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
-}
-
-// WriteKubeconfig writes an admin kubeconfig for server (https://host:port) to
-// path, with everything inline. It leaves an equal file untouched.
-func WriteKubeconfig(files Files, server, path string) error {
-	ca, err := os.ReadFile(files.CA())
-	if err != nil {
-		return err
-	}
-	cert, err := os.ReadFile(files.path("admin.crt"))
-	if err != nil {
-		return err
-	}
-	key, err := os.ReadFile(files.path("admin.key"))
-	if err != nil {
-		return err
-	}
-	return writeKubeconfig(path, server, "flotilla-admin", ca, cert, key)
-}
-
-func writeKubeconfig(path, server, user string, ca, cert, key []byte) error {
-	data, err := clientcmd.Write(Kubeconfig(server, user, ca, cert, key))
-	if err != nil {
-		return err
-	}
-	if old, err := os.ReadFile(path); err == nil && string(old) == string(data) {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return WriteFile(path, data, 0o600)
-}
-
-// Kubeconfig is a configuration with one context, called flotilla.
-func Kubeconfig(server, user string, ca, cert, key []byte) clientcmdapi.Config {
-	const name = "flotilla"
-	return clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: server, CertificateAuthorityData: ca}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{user: {ClientCertificateData: cert, ClientKeyData: key}},
-		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: user}},
-		CurrentContext: name,
-	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }

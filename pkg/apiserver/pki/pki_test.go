@@ -52,8 +52,9 @@ func changed(before, after map[string]string) []string {
 }
 
 var allFiles = []string{
-	"admin.crt", "admin.key", "ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key",
-	"front-proxy-client.crt", "front-proxy-client.key", "sa.key", "sa.pub", "serving.crt", "serving.key",
+	"admin.crt", "admin.key", "ca.crt", "ca.key", "controller-manager.crt", "controller-manager.key",
+	"front-proxy-ca.crt", "front-proxy-ca.key", "front-proxy-client.crt", "front-proxy-client.key",
+	"sa.key", "sa.pub", "scheduler.crt", "scheduler.key", "serving.crt", "serving.key",
 }
 
 func ensure(t *testing.T, dir string, names []string, now time.Time) Files {
@@ -64,7 +65,8 @@ func ensure(t *testing.T, dir string, names []string, now time.Time) Files {
 }
 
 func TestEnsure(t *testing.T) {
-	leaves := []string{"admin.crt", "admin.key", "front-proxy-client.crt", "front-proxy-client.key", "serving.crt", "serving.key"}
+	leaves := []string{"admin.crt", "admin.key", "controller-manager.crt", "controller-manager.key", "front-proxy-client.crt", "front-proxy-client.key",
+		"scheduler.crt", "scheduler.key", "serving.crt", "serving.key"}
 	cases := map[string]struct {
 		reason string
 		hosts  []string
@@ -141,7 +143,8 @@ func TestEnsure(t *testing.T) {
 		},
 		"both CA files gone": {
 			reason: "with nothing left to contradict it, a new federation begins; every leaf of the old CA is void",
-			hosts:  hosts, after: time.Minute, want: []string{"admin.crt", "admin.key", "ca.crt", "ca.key", "serving.crt", "serving.key"},
+			hosts:  hosts, after: time.Minute, want: []string{"admin.crt", "admin.key", "ca.crt", "ca.key", "controller-manager.crt", "controller-manager.key",
+				"scheduler.crt", "scheduler.key", "serving.crt", "serving.key"},
 			harm: func(t *testing.T, dir string) {
 				require.NoError(t, os.Remove(filepath.Join(dir, "ca.crt")))
 				require.NoError(t, os.Remove(filepath.Join(dir, "ca.key")))
@@ -190,6 +193,8 @@ func fits(t *testing.T, dir string, names []string, now time.Time) {
 	}{
 		"serving":            {ca, x509.ExtKeyUsageServerAuth, names},
 		"admin":              {ca, x509.ExtKeyUsageClientAuth, []string{""}},
+		"controller-manager": {ca, x509.ExtKeyUsageClientAuth, []string{""}},
+		"scheduler":          {ca, x509.ExtKeyUsageClientAuth, []string{""}},
 		"front-proxy-client": {front, x509.ExtKeyUsageClientAuth, []string{""}},
 	} {
 		pair, err := Load(dir, name)
@@ -202,7 +207,7 @@ func fits(t *testing.T, dir string, names []string, now time.Time) {
 			require.NoError(t, err, "%s for %q", name, host)
 		}
 	}
-	key, err := serviceAccountKey(Files{Dir: dir})
+	key, err := serviceAccountKey(Files{Authorities: dir, Dir: dir})
 	require.NoError(t, err)
 	block, _ := pem.Decode([]byte(contents(t, dir)["sa.pub"]))
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)

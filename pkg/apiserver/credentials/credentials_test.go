@@ -1,0 +1,209 @@
+package credentials
+
+import (
+	"maps"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+)
+
+var (
+	start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	opts  = Options{Namespace: "flotilla-system", PKISecret: "flotilla-pki", KubeconfigSecret: "flotilla-kubeconfig", Server: "https://fed.example.com:5443"}
+)
+
+const day = 24 * time.Hour
+
+func secrets(t *testing.T, client *fake.Clientset) map[string]map[string][]byte {
+	t.Helper()
+	list, err := client.CoreV1().Secrets(opts.Namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	out := map[string]map[string][]byte{}
+	for i := range list.Items {
+		out[list.Items[i].Name] = maps.Clone(list.Items[i].Data)
+	}
+	return out
+}
+
+func writes(client *fake.Clientset) int {
+	n := 0
+	for _, action := range client.Actions() {
+		if action.GetVerb() != "get" && action.GetVerb() != "list" {
+			n++
+		}
+	}
+	return n
+}
+
+func TestEverythingIsMadeOnce(t *testing.T) {
+	client := fake.NewClientset()
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+	made := secrets(t, client)
+	require.Len(t, made, 4)
+	for _, key := range []string{"ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "encryption.yaml"} {
+		assert.NotEmpty(t, made["flotilla-pki"][key], key)
+	}
+	assert.Len(t, made["flotilla-pki"], 7)
+	for secret, user := range map[string]string{
+		"flotilla-kubeconfig":                    "flotilla-admin",
+		"flotilla-controller-manager-kubeconfig": "system:flotilla:controller-manager",
+		"flotilla-scheduler-kubeconfig":          "system:flotilla:scheduler",
+	} {
+		cfg, err := clientcmd.RESTConfigFromKubeConfig(made[secret]["kubeconfig"])
+		require.NoError(t, err, secret)
+		assert.Equal(t, opts.Server, cfg.Host)
+		assert.Equal(t, made["flotilla-pki"]["ca.crt"], cfg.CAData)
+		pair, err := pki.Parse(secret, cfg.CertData, cfg.KeyData)
+		require.NoError(t, err)
+		assert.Equal(t, user, pair.Cert.Subject.CommonName)
+	}
+
+	before := writes(client)
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start.Add(243*day)))
+	assert.Equal(t, before, writes(client), "what is good is not written again")
+	assert.Equal(t, made, secrets(t, client))
+}
+
+func TestKubeconfigsAreRenewed(t *testing.T) {
+	other := opts
+	other.Server = "https://other:5443"
+	tests := map[string]struct {
+		reason string
+		opts   Options
+		after  time.Duration
+		harm   func(data map[string][]byte)
+		want   bool
+	}{
+		"good":           {reason: "more than a third of its life is left", opts: opts, after: 243 * day},
+		"a third left":   {reason: "the next look may be a day later", opts: opts, after: 244 * day, want: true},
+		"ended":          {reason: "nobody can use it", opts: opts, after: 400 * day, want: true},
+		"another server": {reason: "it would lead nowhere", opts: other, want: true},
+		"damaged":        {reason: "nobody can use it", opts: opts, harm: func(d map[string][]byte) { d["kubeconfig"] = []byte("?") }, want: true},
+		"empty":          {reason: "nobody can use it", opts: opts, harm: func(d map[string][]byte) { delete(d, "kubeconfig") }, want: true},
+		"something else": {reason: "other keys are somebody else's", opts: opts, harm: func(d map[string][]byte) { d["note"] = []byte("mine") }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			client := fake.NewClientset()
+			require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+			if tt.harm != nil {
+				secret, err := client.CoreV1().Secrets(opts.Namespace).Get(t.Context(), "flotilla-kubeconfig", metav1.GetOptions{})
+				require.NoError(t, err)
+				tt.harm(secret.Data)
+				_, err = client.CoreV1().Secrets(opts.Namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
+				require.NoError(t, err)
+			}
+			before := secrets(t, client)
+			require.NoError(t, Ensure(t.Context(), client.CoreV1(), tt.opts, start.Add(tt.after)))
+			after := secrets(t, client)
+			assert.Equal(t, before["flotilla-pki"], after["flotilla-pki"], "never")
+			assert.Equal(t, tt.want, string(before["flotilla-kubeconfig"]["kubeconfig"]) != string(after["flotilla-kubeconfig"]["kubeconfig"]), tt.reason)
+			assert.Equal(t, before["flotilla-kubeconfig"]["note"], after["flotilla-kubeconfig"]["note"])
+			cfg, err := clientcmd.RESTConfigFromKubeConfig(after["flotilla-kubeconfig"]["kubeconfig"])
+			require.NoError(t, err)
+			assert.Equal(t, tt.opts.Server, cfg.Host)
+		})
+	}
+}
+
+func TestAnotherCAMakesKubeconfigsAnew(t *testing.T) {
+	client := fake.NewClientset()
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+	before := secrets(t, client)
+	require.NoError(t, client.CoreV1().Secrets(opts.Namespace).Delete(t.Context(), opts.PKISecret, metav1.DeleteOptions{}))
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+	after := secrets(t, client)
+	for _, name := range []string{"flotilla-kubeconfig", "flotilla-controller-manager-kubeconfig", "flotilla-scheduler-kubeconfig"} {
+		assert.NotEqual(t, before[name], after[name], name)
+		cfg, err := clientcmd.RESTConfigFromKubeConfig(after[name]["kubeconfig"])
+		require.NoError(t, err)
+		assert.Equal(t, after["flotilla-pki"]["ca.crt"], cfg.CAData)
+	}
+}
+
+func TestWhatIsLostIsNotReplaced(t *testing.T) {
+	for key, want := range map[string]error{"ca.key": pki.ErrKeyLost, "sa.key": pki.ErrKeyLost, "front-proxy-ca.key": pki.ErrKeyLost, "encryption.yaml": ErrNoEncryptionKey} {
+		t.Run(key, func(t *testing.T) {
+			client := fake.NewClientset()
+			require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+			secret, err := client.CoreV1().Secrets(opts.Namespace).Get(t.Context(), opts.PKISecret, metav1.GetOptions{})
+			require.NoError(t, err)
+			delete(secret.Data, key)
+			_, err = client.CoreV1().Secrets(opts.Namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
+			require.NoError(t, err)
+			before := secrets(t, client)
+			err = Ensure(t.Context(), client.CoreV1(), opts, start)
+			require.ErrorIs(t, err, want)
+			require.ErrorContains(t, err, key)
+			require.ErrorContains(t, err, "flotilla-system/flotilla-pki")
+			assert.Equal(t, before, secrets(t, client))
+		})
+	}
+}
+
+// Somebody else makes the Secret between the look and the creation, or changes
+// it between the look and the update.
+func TestRaces(t *testing.T) {
+	first := fake.NewClientset()
+	require.NoError(t, Ensure(t.Context(), first.CoreV1(), opts, start))
+	theirs := secrets(t, first)
+
+	client := fake.NewClientset()
+	var creates, updates atomic.Int32
+	client.PrependReactor("create", "secrets", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		secret := a.(clienttesting.CreateAction).GetObject().(*corev1.Secret)
+		if secret.Name != opts.PKISecret || creates.Add(1) > 1 {
+			return false, nil, nil
+		}
+		winner := secret.DeepCopy()
+		winner.Data = maps.Clone(theirs[opts.PKISecret])
+		require.NoError(t, client.Tracker().Add(winner))
+		return true, nil, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "secrets"}, secret.Name)
+	})
+	client.PrependReactor("update", "secrets", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if updates.Add(1) > 1 {
+			return false, nil, nil
+		}
+		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, "x", nil)
+	})
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+	assert.Equal(t, theirs[opts.PKISecret], secrets(t, client)[opts.PKISecret], "who came first counts")
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(secrets(t, client)[opts.KubeconfigSecret]["kubeconfig"])
+	require.NoError(t, err)
+	assert.Equal(t, theirs[opts.PKISecret]["ca.crt"], cfg.CAData, "for the kubeconfigs, too")
+
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start.Add(300*day)))
+	assert.Equal(t, int32(4), updates.Load(), "one conflict, three updates")
+}
+
+func TestOptions(t *testing.T) {
+	require.NoError(t, opts.Validate())
+	for name, change := range map[string]func(*Options){
+		"--namespace":         func(o *Options) { o.Namespace = "" },
+		"--pki-secret":        func(o *Options) { o.PKISecret = "A_b" },
+		"--kubeconfig-secret": func(o *Options) { o.KubeconfigSecret = "" },
+		"are the same":        func(o *Options) { o.KubeconfigSecret = o.PKISecret },
+		"--server":            func(o *Options) { o.Server = "fed.example.com:5443" },
+		`"http://`:            func(o *Options) { o.Server = "http://fed.example.com" },
+	} {
+		o := opts
+		change(&o)
+		require.ErrorContains(t, o.Validate(), name)
+	}
+	o := opts
+	o.KubeconfigSecret = "admin"
+	require.Equal(t, "admin-scheduler", o.secretOf(pki.Clients()[2]), "a name of one's own")
+}
