@@ -104,7 +104,7 @@ TOTALS := $(GO) run ./hack/testtotals $(if $(TEST_TOTALS),-totals $(TEST_TOTALS)
 # -shuffle finds tests that lean on each other.
 .PHONY: test-unit
 test-unit: ## Unit tests, and integration tests in one process.
-	$(GO) test -json -shuffle=on -timeout=15m ./api/... ./cmd/... ./hack/... ./pkg/... $(if $(wildcard test/integration),./test/integration/...) | $(TOTALS)
+	$(GO) test -json -shuffle=on -timeout=15m ./api/... ./cmd/... ./hack/... ./pkg/... ./test/charts $(if $(wildcard test/integration),./test/integration/...) | $(TOTALS)
 
 .PHONY: test-e2e
 test-e2e: build ## The tutorial and its faults, with real kubectl on a real playground.

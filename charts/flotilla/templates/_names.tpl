@@ -17,7 +17,7 @@ app.kubernetes.io/part-of: flotilla
 {{- /* what never changes while a release lives; takes (list root component) */ -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: flotilla
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -25,7 +25,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- /* takes (dict "root" . "component" c, and perhaps "name", "annotations") */ -}}
 {{- $root := .root -}}
 name: {{ .name | default (printf "%s-%s" $root.Values.fullnameOverride .component) }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 {{ include "flotilla.clusterMetadata" . }}
 {{- end }}
 
