@@ -139,3 +139,19 @@ func appliedByUs(object metav1.Object) bool {
 func deletable(object metav1.Object, work, namespace string, f federations, known types.UID) bool {
 	return marked(object, work, namespace, f) && (appliedByUs(object) || known != "" && known == object.GetUID())
 }
+
+// Owner is an agent of one federation, for those who look at a member from outside.
+type Owner struct {
+	// Namespace is the agent's execution namespace.
+	Namespace string
+	// Federation it works for.
+	Federation types.UID
+}
+
+// Brought tells whether such an agent has brought an object: it carries the marks, and its managedFields
+// say so, too. Copies that people made are not, nor what controllers made of it.
+func (o Owner) Brought(object metav1.Object) bool {
+	return marked(object, object.GetAnnotations()[names.WorkNameAnnotation], o.Namespace, federations{current: o.Federation}) &&
+		object.GetAnnotations()[names.WorkNameAnnotation] != "" &&
+		appliedByUs(object) && metav1.GetControllerOf(object) == nil
+}

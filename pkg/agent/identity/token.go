@@ -73,3 +73,6 @@ func (b bearer) RoundTrip(request *http.Request) (*http.Response, error) {
 	request.Header.Set("Authorization", "Bearer "+string(b.token))
 	return b.RoundTripper.RoundTrip(request)
 }
+
+// Reveal is the whole token.
+func (t Token) Reveal() string { return string(t) }
