@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // spec.timeZone of CronJobs is checked here, and images have no time zones
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,6 +30,9 @@ type Options struct {
 	// AdvertiseAddress is the address in the admin kubeconfig; by default
 	// BindAddress, or the host's address when that is unspecified.
 	AdvertiseAddress string
+	// PublicURL is where clients reach this server when that is not the advertised
+	// address and SecurePort, as behind a load balancer or a port of a node.
+	PublicURL string
 	// TLSSANs are further names and addresses of the serving certificate.
 	TLSSANs []string
 	// WriteKubeconfig is where the admin kubeconfig goes; empty for nowhere.
@@ -77,6 +82,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "Address to serve TLS on.")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port to serve TLS on.")
 	fs.StringVar(&o.AdvertiseAddress, "advertise-address", o.AdvertiseAddress, "Name or address clients reach this server at; goes into the certificate and the admin kubeconfig. By default the bind address, or the host's when that is 0.0.0.0.")
+	fs.StringVar(&o.PublicURL, "public-url", o.PublicURL, "URL clients reach this server at, https://host:port, when that is not --advertise-address and --secure-port, as behind a load balancer. Its host goes into the certificate.")
 	fs.StringSliceVar(&o.TLSSANs, "tls-san", o.TLSSANs, "Further names and addresses for the serving certificate.")
 	fs.StringVar(&o.WriteKubeconfig, "write-kubeconfig", o.WriteKubeconfig, "File to write an admin kubeconfig to.")
 	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an external etcd. Without it, etcd runs in this process with its data in --data-dir.")
@@ -102,6 +108,11 @@ func (o *Options) Validate() error {
 	}
 	if _, _, err := net.ParseCIDR(o.ServiceClusterIPRange); err != nil {
 		errs = append(errs, fmt.Errorf("--service-cluster-ip-range: %w", err))
+	}
+	if o.PublicURL != "" {
+		if u, err := url.Parse(o.PublicURL); err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
+			errs = append(errs, fmt.Errorf("--public-url %q: want https://host:port", o.PublicURL))
+		}
 	}
 	if (o.EtcdCertFile == "") != (o.EtcdKeyFile == "") {
 		errs = append(errs, errors.New("--etcd-certfile and --etcd-keyfile go together"))
@@ -164,6 +175,9 @@ func (o *Options) advertised() (string, error) {
 
 // URL is where clients reach the server.
 func (o *Options) URL() (string, error) {
+	if o.PublicURL != "" {
+		return strings.TrimSuffix(o.PublicURL, "/"), nil
+	}
 	host, err := o.advertised()
 	if err != nil {
 		return "", err
@@ -180,6 +194,9 @@ func (o *Options) hosts() ([]string, error) {
 	hosts := []string{"localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
 	for _, h := range append([]string{host}, o.TLSSANs...) {
 		hosts = appendMissing(hosts, h)
+	}
+	if u, err := url.Parse(o.PublicURL); err == nil && u.Hostname() != "" {
+		hosts = appendMissing(hosts, u.Hostname())
 	}
 	if !o.BindAddress.IsUnspecified() {
 		hosts = appendMissing(hosts, o.BindAddress.String())

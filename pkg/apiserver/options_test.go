@@ -37,6 +37,8 @@ func TestFlags(t *testing.T) {
 		"CA of nothing":     {"the embedded etcd has no certificates", []string{"--etcd-cafile=x"}, "--etcd-servers"},
 		"external etcd":     {"with everything", []string{"--etcd-servers=https://e:2379", "--etcd-cafile=a", "--etcd-certfile=b", "--etcd-keyfile=c"}, ""},
 		"window 0":          {"statuses would be written without end", []string{"--status-window=0"}, "--status-window"},
+		"public URL":        {"a path would be lost on the way", []string{"--public-url=https://fed.example.com/a"}, "--public-url"},
+		"public http":       {"certificates are for TLS", []string{"--public-url=http://fed.example.com"}, "--public-url"},
 		"no address":        {"an address is not a name", []string{"--bind-address=localhost"}, "bind-address"},
 		"several at a time": {"all are told at once", []string{"--secure-port=0", "--status-window=-1s"}, "--status-window"},
 	}
@@ -74,7 +76,16 @@ func TestAddresses(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "fed.example.com", "other"}, hosts)
 
-	o.BindAddress, o.AdvertiseAddress = net.ParseIP("2001:db8::1"), ""
+	o.PublicURL = "https://public.example.com:32443/"
+	url, err = o.URL()
+	require.NoError(t, err)
+	assert.Equal(t, "https://public.example.com:32443", url)
+	hosts, err = o.hosts()
+	require.NoError(t, err)
+	assert.Contains(t, hosts, "public.example.com")
+	assert.Contains(t, hosts, "fed.example.com", "inside, it has its old name")
+
+	o.BindAddress, o.AdvertiseAddress, o.PublicURL = net.ParseIP("2001:db8::1"), "", ""
 	url, err = o.URL()
 	require.NoError(t, err)
 	assert.Equal(t, "https://[2001:db8::1]:5443", url)
