@@ -47,6 +47,7 @@ there are never replaced.`,
 	flags.StringVar(&opts.PKISecret, "pki-secret", opts.PKISecret, "Secret with CAs and keys.")
 	flags.StringVar(&opts.KubeconfigSecret, "kubeconfig-secret", opts.KubeconfigSecret, "Secret with the administrator's kubeconfig, under the key kubeconfig. Those of controller-manager and scheduler are called after it: flotilla-scheduler-kubeconfig.")
 	flags.StringVar(&opts.Server, "server", opts.Server, "URL for the kubeconfigs, https://host:port. Required.")
+	flags.StringVar(&opts.PublicServer, "public-url", opts.PublicServer, "URL for the administrator's kubeconfig, where people reach the federation at another one than its components.")
 	flags.BoolVar(&inCluster, "in-cluster", inCluster, "Use the service account of the pod this runs in.")
 	flags.StringVar(&kubeconfig, "kubeconfig", kubeconfig, "Kubeconfig of the hosting cluster.")
 	return cmd

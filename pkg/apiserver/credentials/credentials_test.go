@@ -1,7 +1,11 @@
 package credentials
 
 import (
+	"bytes"
+	"cmp"
 	"maps"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -48,6 +53,43 @@ func writes(client *fake.Clientset) int {
 	return n
 }
 
+// mounted reads a kubeconfig as a pod does that has the Secret in a directory.
+func mounted(t *testing.T, data map[string][]byte) *rest.Config {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range data {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "kubeconfig"))
+	require.NoError(t, err)
+	require.NoError(t, rest.LoadTLSFiles(cfg))
+	return cfg
+}
+
+// A component outlives its certificate: client-go reads files again, and what is
+// in a kubeconfig but once. People copy one file.
+func TestComponentsReadFiles(t *testing.T) {
+	client := fake.NewClientset()
+	public := opts
+	public.PublicServer = "https://fed.example.com:443"
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), public, start))
+	for secret, data := range secrets(t, client) {
+		if secret == "flotilla-pki" {
+			continue
+		}
+		config, err := clientcmd.Load(data["kubeconfig"])
+		require.NoError(t, err)
+		admin := secret == "flotilla-kubeconfig"
+		for _, user := range config.AuthInfos {
+			assert.Equal(t, admin, len(user.ClientCertificateData) > 0, secret)
+			assert.Equal(t, admin, user.ClientKey == "", secret)
+		}
+		for _, cluster := range config.Clusters {
+			assert.Equal(t, admin, cluster.Server == public.PublicServer, secret)
+		}
+	}
+}
+
 func TestEverythingIsMadeOnce(t *testing.T) {
 	client := fake.NewClientset()
 	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
@@ -62,8 +104,7 @@ func TestEverythingIsMadeOnce(t *testing.T) {
 		"flotilla-controller-manager-kubeconfig": "system:flotilla:controller-manager",
 		"flotilla-scheduler-kubeconfig":          "system:flotilla:scheduler",
 	} {
-		cfg, err := clientcmd.RESTConfigFromKubeConfig(made[secret]["kubeconfig"])
-		require.NoError(t, err, secret)
+		cfg := mounted(t, made[secret])
 		assert.Equal(t, opts.Server, cfg.Host)
 		assert.Equal(t, made["flotilla-pki"]["ca.crt"], cfg.CAData)
 		pair, err := pki.Parse(secret, cfg.CertData, cfg.KeyData)
@@ -84,6 +125,7 @@ func TestKubeconfigsAreRenewed(t *testing.T) {
 		reason string
 		opts   Options
 		after  time.Duration
+		secret string // flotilla-kubeconfig
 		harm   func(data map[string][]byte)
 		want   bool
 	}{
@@ -92,6 +134,8 @@ func TestKubeconfigsAreRenewed(t *testing.T) {
 		"ended":          {reason: "nobody can use it", opts: opts, after: 400 * day, want: true},
 		"another server": {reason: "it would lead nowhere", opts: other, want: true},
 		"damaged":        {reason: "nobody can use it", opts: opts, harm: func(d map[string][]byte) { d["kubeconfig"] = []byte("?") }, want: true},
+		"no certificate": {reason: "the component's kubeconfig names it", opts: opts, secret: "flotilla-scheduler-kubeconfig", harm: func(d map[string][]byte) { delete(d, "tls.crt") }, want: true},
+		"inline":         {reason: "it would not be read again", opts: opts, secret: "flotilla-scheduler-kubeconfig", harm: func(d map[string][]byte) { d["kubeconfig"] = []byte("{}") }, want: true},
 		"empty":          {reason: "nobody can use it", opts: opts, harm: func(d map[string][]byte) { delete(d, "kubeconfig") }, want: true},
 		"something else": {reason: "other keys are somebody else's", opts: opts, harm: func(d map[string][]byte) { d["note"] = []byte("mine") }},
 	}
@@ -99,8 +143,9 @@ func TestKubeconfigsAreRenewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset()
 			require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+			name := cmp.Or(tt.secret, "flotilla-kubeconfig")
 			if tt.harm != nil {
-				secret, err := client.CoreV1().Secrets(opts.Namespace).Get(t.Context(), "flotilla-kubeconfig", metav1.GetOptions{})
+				secret, err := client.CoreV1().Secrets(opts.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 				require.NoError(t, err)
 				tt.harm(secret.Data)
 				_, err = client.CoreV1().Secrets(opts.Namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
@@ -110,11 +155,9 @@ func TestKubeconfigsAreRenewed(t *testing.T) {
 			require.NoError(t, Ensure(t.Context(), client.CoreV1(), tt.opts, start.Add(tt.after)))
 			after := secrets(t, client)
 			assert.Equal(t, before["flotilla-pki"], after["flotilla-pki"], "never")
-			assert.Equal(t, tt.want, string(before["flotilla-kubeconfig"]["kubeconfig"]) != string(after["flotilla-kubeconfig"]["kubeconfig"]), tt.reason)
-			assert.Equal(t, before["flotilla-kubeconfig"]["note"], after["flotilla-kubeconfig"]["note"])
-			cfg, err := clientcmd.RESTConfigFromKubeConfig(after["flotilla-kubeconfig"]["kubeconfig"])
-			require.NoError(t, err)
-			assert.Equal(t, tt.opts.Server, cfg.Host)
+			assert.Equal(t, tt.want, !maps.EqualFunc(before[name], after[name], bytes.Equal), tt.reason)
+			assert.Equal(t, before[name]["note"], after[name]["note"])
+			assert.Equal(t, tt.opts.Server, mounted(t, after[name]).Host)
 		})
 	}
 }
@@ -128,9 +171,7 @@ func TestAnotherCAMakesKubeconfigsAnew(t *testing.T) {
 	after := secrets(t, client)
 	for _, name := range []string{"flotilla-kubeconfig", "flotilla-controller-manager-kubeconfig", "flotilla-scheduler-kubeconfig"} {
 		assert.NotEqual(t, before[name], after[name], name)
-		cfg, err := clientcmd.RESTConfigFromKubeConfig(after[name]["kubeconfig"])
-		require.NoError(t, err)
-		assert.Equal(t, after["flotilla-pki"]["ca.crt"], cfg.CAData)
+		assert.Equal(t, after["flotilla-pki"]["ca.crt"], mounted(t, after[name]).CAData)
 	}
 }
 
@@ -196,6 +237,7 @@ func TestOptions(t *testing.T) {
 		"--pki-secret":        func(o *Options) { o.PKISecret = "A_b" },
 		"--kubeconfig-secret": func(o *Options) { o.KubeconfigSecret = "" },
 		"are the same":        func(o *Options) { o.KubeconfigSecret = o.PKISecret },
+		"--public-url":        func(o *Options) { o.PublicServer = "fed.example.com" },
 		"--server":            func(o *Options) { o.Server = "fed.example.com:5443" },
 		`"http://`:            func(o *Options) { o.Server = "http://fed.example.com" },
 	} {

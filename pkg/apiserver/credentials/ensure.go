@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Options struct {
 	KubeconfigSecret string
 	// Server is the URL the kubeconfigs name.
 	Server string
+	// PublicServer is the one that the administrator's names instead, where people
+	// reach the federation at another one than its components. Empty for Server.
+	PublicServer string
 }
 
 // Validate reports every option that cannot work.
@@ -48,8 +52,10 @@ func (o Options) Validate() error {
 	if o.PKISecret == o.KubeconfigSecret {
 		errs = append(errs, errors.New("--pki-secret and --kubeconfig-secret are the same: the kubeconfig is for more people than the keys"))
 	}
-	if u, err := url.Parse(o.Server); err != nil || u.Scheme != "https" || u.Host == "" {
-		errs = append(errs, fmt.Errorf("--server %q: want https://host:port, as clients reach the federation", o.Server))
+	for flag, server := range map[string]string{"--server": o.Server, "--public-url": cmp.Or(o.PublicServer, o.Server)} {
+		if u, err := url.Parse(server); err != nil || u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("%s %q: want https://host:port, as clients reach the federation", flag, server))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -81,9 +87,8 @@ func Ensure(ctx context.Context, secrets corev1client.SecretsGetter, opts Option
 		return err
 	}
 	for _, client := range pki.Clients() {
-		err := w.ensure(ctx, opts.secretOf(client), func(data map[string][]byte) (err error) {
-			data[kubeconfigKey], err = kubeconfig(data[kubeconfigKey], authorities["ca.crt"], ca, client, opts.Server, now)
-			return err
+		err := w.ensure(ctx, opts.secretOf(client), func(data map[string][]byte) error {
+			return ensureKubeconfig(data, authorities["ca.crt"], ca, client, opts.serverFor(client), now)
 		})
 		if err != nil {
 			return err
@@ -101,6 +106,14 @@ func (o Options) secretOf(client pki.Client) string {
 		return prefix + client.Name + "-kubeconfig"
 	}
 	return o.KubeconfigSecret + "-" + client.Name
+}
+
+// serverFor is the URL that a client reaches the federation at.
+func (o Options) serverFor(client pki.Client) string {
+	if client.Leaf.CommonName == pki.AdminUser {
+		return cmp.Or(o.PublicServer, o.Server)
+	}
+	return o.Server
 }
 
 // complete adds what the Secret of authorities lacks.
@@ -132,7 +145,9 @@ type writer struct {
 // ensure has change look at a Secret's data and writes what it changed. When
 // somebody else was faster, change sees what is there then.
 func (w writer) ensure(ctx context.Context, name string, change func(map[string][]byte) error) error {
-	raced := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) }
+	raced := func(err error) bool {
+		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+	}
 	err := retry.OnError(retry.DefaultBackoff, raced, func() error { return w.once(ctx, name, change) })
 	if err != nil {
 		return fmt.Errorf("secret %s/%s: %w", w.namespace, name, err)

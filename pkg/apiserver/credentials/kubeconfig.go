@@ -5,30 +5,53 @@ import (
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
-// kubeconfig returns the one that is there, or a new one if it is not good.
-func kubeconfig(there, caPEM []byte, ca pki.Pair, client pki.Client, server string, now time.Time) ([]byte, error) {
-	if good(there, caPEM, ca, client, server, now) {
-		return there, nil
+// Keys of a component's Secret besides kubeconfig, which names them as files
+// beside it.
+const (
+	certKey = "tls.crt"
+	keyKey  = "tls.key"
+	caKey   = "ca.crt"
+)
+
+// ensureKubeconfig leaves a kubeconfig that is good, or puts in a new one. People
+// get theirs in one piece. That of a component names files: client-go reads those
+// again when they change, and a component lives longer than its certificate.
+func ensureKubeconfig(data map[string][]byte, caPEM []byte, ca pki.Pair, client pki.Client, server string, now time.Time) error {
+	files := client.Leaf.CommonName != pki.AdminUser
+	if good(data, files, caPEM, ca, client, server, now) {
+		return nil
 	}
 	pair, err := pki.Sign(ca, client.Leaf, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cert, key, err := pair.PEM()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return clientcmd.Write(pki.Kubeconfig(server, client.Leaf.CommonName, caPEM, cert, key))
+	config := pki.Kubeconfig(server, client.Leaf.CommonName, caPEM, cert, key)
+	if files {
+		for _, cluster := range config.Clusters {
+			cluster.CertificateAuthorityData, cluster.CertificateAuthority = nil, caKey
+		}
+		for _, user := range config.AuthInfos {
+			*user = clientcmdapi.AuthInfo{ClientCertificate: certKey, ClientKey: keyKey}
+		}
+		data[caKey], data[certKey], data[keyKey] = caPEM, cert, key
+	}
+	data[kubeconfigKey], err = clientcmd.Write(config)
+	return err
 }
 
 // good says that a kubeconfig works and will for a while. What cannot be read is
 // not good.
-func good(data, caPEM []byte, ca pki.Pair, client pki.Client, server string, now time.Time) bool {
-	config, err := clientcmd.Load(data)
+func good(data map[string][]byte, files bool, caPEM []byte, ca pki.Pair, client pki.Client, server string, now time.Time) bool {
+	config, err := clientcmd.Load(data[kubeconfigKey])
 	if err != nil {
 		return false
 	}
@@ -37,7 +60,17 @@ func good(data, caPEM []byte, ca pki.Pair, client pki.Client, server string, now
 		return false
 	}
 	cluster, user := config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo]
-	if cluster == nil || user == nil || cluster.Server != server || !bytes.Equal(cluster.CertificateAuthorityData, caPEM) {
+	if cluster == nil || user == nil || cluster.Server != server {
+		return false
+	}
+	if files {
+		if cluster.CertificateAuthority != caKey || user.ClientCertificate != certKey || user.ClientKey != keyKey {
+			return false
+		}
+		cluster.CertificateAuthorityData = data[caKey]
+		user.ClientCertificateData, user.ClientKeyData = data[certKey], data[keyKey]
+	}
+	if !bytes.Equal(cluster.CertificateAuthorityData, caPEM) {
 		return false
 	}
 	pair, err := pki.Parse(client.Name, user.ClientCertificateData, user.ClientKeyData)
