@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -50,6 +51,9 @@ func (s *scanner) find(ctx context.Context) []orphan {
 					found = append(found, o)
 				}
 			})
+			if apierrors.IsForbidden(err) {
+				continue // nothing of it can be ours without the right to make it
+			}
 			if err != nil {
 				klog.FromContext(ctx).V(1).Info("Cannot look for orphans", "resource", resource.GroupVersionResource.String(), "err", err)
 				failed = append(failed, resource)

@@ -67,6 +67,8 @@ type Engine struct {
 	// wanted counts the objects per kind and version that have a manifest; watches follow it.
 	wanted  map[schema.GroupVersionKind]int
 	watches map[schema.GroupVersionKind]*watcher
+	// blind are kinds that the agent may not watch.
+	blind map[schema.GroupVersionKind]blindness
 	// parked are objects that wait for the first attempt on their namespace.
 	parked map[inventory.Key][]inventory.Key
 	// pending are keys to be queued when the lock is released.
@@ -107,6 +109,7 @@ func NewEngine(opts Options) *Engine {
 		objects:     map[inventory.Key]*object{},
 		wanted:      map[schema.GroupVersionKind]int{},
 		watches:     map[schema.GroupVersionKind]*watcher{},
+		blind:       map[schema.GroupVersionKind]blindness{},
 		parked:      map[inventory.Key][]inventory.Key{},
 		dirty:       map[string]bool{},
 		wakeWatches: make(chan struct{}, 1),

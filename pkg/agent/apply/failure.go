@@ -103,6 +103,10 @@ func describe(err error, key inventory.Key, cluster string) *ObjectError {
 		f.Message = fmt.Sprintf("%s in cluster %s: %s", key, cluster, said.Message)
 	case apierrors.IsForbidden(err):
 		f.Reason = ReasonForbidden
+		if r, ok := missingRight(err); ok {
+			f.Message = fmt.Sprintf("%s: the agent may not %s %s in cluster %s. %s", key, r.verb, r.resource, cluster, r.wayOut())
+			break
+		}
 		f.Message = fmt.Sprintf("%s: cluster %s refuses it: %s. Give the agent's identity the permission, or lift the quota or policy named", key, cluster, said.Message)
 	case said.Code == http.StatusTooManyRequests, said.Code >= http.StatusInternalServerError, apierrors.IsTimeout(err), apierrors.IsUnauthorized(err):
 		f.Transient = true

@@ -71,6 +71,9 @@ func (e *Engine) observation(w *work) (Observation, bool) {
 			return out, false
 		case o.verdict.failure != nil:
 			fail(o.verdict.failure.Reason, o.verdict.failure.Message)
+		case !o.unmanaged && e.unseen(wanted) != nil:
+			failure := e.unseen(wanted)
+			fail(failure.Reason, failure.Message)
 		case !o.unmanaged && o.live == nil:
 			return out, false // was applied; the watch has not shown it yet, or it is being repaired
 		}

@@ -40,7 +40,7 @@ func (e *Engine) runWatches(ctx context.Context) {
 				continue // kindsChanged comes back
 			}
 			watchCtx, stop := context.WithCancel(ctx)
-			reflector := newReflector(watchCtx, e.opts.Member.watch(resource), &watchStore{engine: e, kind: kind}, kind)
+			reflector := newReflector(watchCtx, e.noticing(kind, e.opts.Member.watch(resource)), &watchStore{engine: e, kind: kind}, kind)
 			e.mu.Lock()
 			e.watches[kind] = &watcher{stop: stop}
 			e.mu.Unlock()
@@ -72,6 +72,7 @@ func (e *Engine) watchesToStart() map[schema.GroupVersionKind]bool {
 		if e.wanted[kind] == 0 || !served {
 			w.stop()
 			delete(e.watches, kind)
+			delete(e.blind, kind)
 		}
 	}
 	missing := map[schema.GroupVersionKind]bool{}
