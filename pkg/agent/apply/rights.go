@@ -69,9 +69,8 @@ func (e *Engine) blinded(ctx context.Context, kind schema.GroupVersionKind, err 
 		return // says nothing about rights
 	}
 	e.change(func() {
-		before, was := e.blind[kind]
-		if was == forbidden && before.right == r {
-			return
+		if _, was := e.blind[kind]; was == forbidden {
+			return // a reflector tries a watch and a list by turns
 		}
 		if forbidden {
 			klog.FromContext(ctx).Info("The agent may not watch a kind that is wanted", "kind", kind.String(), "verb", r.verb, "resource", r.resource)
