@@ -22,6 +22,8 @@ type cli struct {
 	name       string
 	federation *genericclioptions.ConfigFlags
 	random     func([]byte)
+	// dial connects to the federation or to a member.
+	dial func(what string, flags *genericclioptions.ConfigFlags) (*cluster, error)
 }
 
 // NameOf is what a person typed to get here: fedctl, or kubectl fed.
@@ -35,7 +37,7 @@ func NameOf(executable string) string {
 
 // NewCommand is fedctl. name is what it is called in messages, see NameOf.
 func NewCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes})
+	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes, dial: connect})
 }
 
 func newCommand(c *cli) *cobra.Command {

@@ -25,7 +25,7 @@ var errOtherMember = errors.New("that is another member")
 
 // openMember connects, and makes sure that it is the cluster that leaves.
 func (l *leave) openMember(ctx context.Context, f *cluster, found *clusterv1alpha1.Cluster) (*memberSide, error) {
-	member, err := l.member.connect()
+	member, err := l.member.connect(l.cli)
 	if err != nil {
 		return nil, err
 	}

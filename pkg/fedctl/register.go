@@ -70,7 +70,7 @@ func (r *register) run(ctx context.Context) error {
 	if err := r.checkFederation(ctx); err != nil {
 		return err
 	}
-	member, err := r.member.connect()
+	member, err := r.member.connect(r.cli)
 	if err != nil {
 		return err
 	}

@@ -125,6 +125,8 @@ func agentRules(values map[string]any) ([]rbacv1.PolicyRule, error) {
 	}
 	install := action.NewInstall(action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler)))
 	install.ReleaseName, install.Namespace, install.DryRunStrategy = agentRelease, memberNamespace, action.DryRunClient
+	// Roles are the same for all versions, and the one that Helm assumes without a cluster is old.
+	loaded.Metadata.KubeVersion = ""
 	done, err := install.Run(loaded, values)
 	if err != nil {
 		return nil, fmt.Errorf("the roles of the chart: %w", err)
