@@ -25,6 +25,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/inmemory"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/roles"
 )
 
 // Server is a configured API server; Run starts it.
@@ -120,7 +121,8 @@ func (s *Server) build(ctx context.Context, etcdServers []string) error {
 		return err
 	}
 	s.token = cfg.kube.ControlPlane.Generic.LoopbackClientConfig.BearerToken
-	cfg.kube.ControlPlane.Generic.AddReadyzChecks(s.federation.readiness())
+	// The aggregator answers /readyz, with a copy of the configuration.
+	cfg.aggregator.GenericConfig.AddReadyzChecks(s.federation.readiness())
 	if s.aggregator, err = s.chain(cfg); err != nil {
 		return err
 	}
@@ -161,9 +163,14 @@ func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) 
 	if err := s.federation.install(kube.GenericAPIServer, cfg.restOptions, s.Client("projection")); err != nil {
 		return nil, err
 	}
+	url, err := s.opts.URL()
+	if err != nil {
+		return nil, err
+	}
 	kube.GenericAPIServer.AddPostStartHookOrDie("start-built-in-controllers", func(ctx genericapiserver.PostStartHookContext) error {
-		return startControllers(ctx, s.Client("built-in-controllers"), s.files)
+		return startControllers(ctx, s.Client("built-in-controllers"), s.files, url)
 	})
+	kube.GenericAPIServer.AddPostStartHookOrDie(roles.HookName, roles.Policy().EnsureRBACPolicy())
 
 	crds := apiExtensions.Informers.Apiextensions().V1().CustomResourceDefinitions()
 	crdsEnabled := cfg.apiExtensions.GenericConfig.MergedResourceConfig.ResourceEnabled(apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions"))
@@ -173,6 +180,14 @@ func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) 
 // Client is a configuration that talks to this server without leaving the
 // process, with all rights.
 func (s *Server) Client(userAgent string) *rest.Config { return s.memory.Config(s.token, userAgent) }
+
+// ComponentClient is one for a process that is all components: it has their rights
+// and no more.
+func (s *Server) ComponentClient(userAgent string) *rest.Config {
+	cfg := s.Client(userAgent)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: pki.ControllerManagerUser, Groups: []string{roles.AllInOneGroup}}
+	return cfg
+}
 
 // Run serves until ctx ends, then shuts down in order.
 func (s *Server) Run(ctx context.Context) error {
