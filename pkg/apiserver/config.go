@@ -25,6 +25,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/admission/propagation"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/authorizer"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/revocation"
 )
 
 // config is everything the chain of servers is built from.
@@ -37,7 +38,7 @@ type config struct {
 	restOptions generic.RESTOptionsGetter
 }
 
-func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet, policies propagation.Policies) (*config, error) {
+func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet, policies propagation.Policies, guard *revocation.Guard) (*config, error) {
 	generic, informers, storageFactory, err := controlplaneapiserver.BuildGenericConfig(
 		opts,
 		[]*runtime.Scheme{legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme, registry.Scheme},
@@ -50,6 +51,7 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 	generic.OpenAPIConfig.Info.Title = "Flotilla"
 	generic.OpenAPIV3Config.Info.Title = "Flotilla"
 	generic.Authorization.Authorizer = union.New(authorizer.ForClusters(), generic.Authorization.Authorizer)
+	generic.Authentication.Authenticator = guard.Wrap(generic.Authentication.Authenticator)
 
 	serviceResolver := webhook.NewDefaultServiceResolver()
 	kube, initializers, err := controlplaneapiserver.CreateConfig(opts, generic, informers, storageFactory, serviceResolver,

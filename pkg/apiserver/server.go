@@ -25,6 +25,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/inmemory"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/revocation"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/roles"
 )
 
@@ -37,6 +38,7 @@ type Server struct {
 	aggregator *aggregatorapiserver.APIAggregator
 	federation *federation
 	memory     *inmemory.Connection
+	guard      *revocation.Guard
 	token      string
 }
 
@@ -53,7 +55,7 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, lock: lock, memory: inmemory.New()}
+	s := &Server{opts: opts, lock: lock, memory: inmemory.New(), guard: revocation.New()}
 	if err := s.prepare(ctx); err != nil {
 		s.release()
 		return nil, err
@@ -116,13 +118,13 @@ func (s *Server) build(ctx context.Context, etcdServers []string) error {
 		return err
 	}
 	s.federation = newFederation(s.opts)
-	cfg, err := newConfig(completed, *serviceRange, s.federation.policies)
+	cfg, err := newConfig(completed, *serviceRange, s.federation.policies, s.guard)
 	if err != nil {
 		return err
 	}
 	s.token = cfg.kube.ControlPlane.Generic.LoopbackClientConfig.BearerToken
 	// The aggregator answers /readyz, with a copy of the configuration.
-	cfg.aggregator.GenericConfig.AddReadyzChecks(s.federation.readiness())
+	cfg.aggregator.GenericConfig.AddReadyzChecks(s.federation.readiness(), s.guard.Check())
 	if s.aggregator, err = s.chain(cfg); err != nil {
 		return err
 	}
@@ -169,6 +171,18 @@ func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) 
 	}
 	kube.GenericAPIServer.AddPostStartHookOrDie("start-built-in-controllers", func(ctx genericapiserver.PostStartHookContext) error {
 		return startControllers(ctx, s.Client("built-in-controllers"), s.files, url)
+	})
+	kube.GenericAPIServer.AddPostStartHookOrDie("start-revocations", func(ctx genericapiserver.PostStartHookContext) error {
+		client, err := kubernetes.NewForConfig(s.Client("revocations"))
+		if err != nil {
+			return err
+		}
+		go func() {
+			if err := s.guard.Run(ctx, client); err != nil {
+				klog.FromContext(ctx).Error(err, "Agents are refused: revocations cannot be followed")
+			}
+		}()
+		return nil
 	})
 	kube.GenericAPIServer.AddPostStartHookOrDie(roles.HookName, roles.Policy().EnsureRBACPolicy())
 
