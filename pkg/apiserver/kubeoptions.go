@@ -56,6 +56,8 @@ func (o *Options) kubeOptions(files pki.Files, etcdServers []string) (*controlpl
 	s.Etcd.StorageConfig.Transport.CertFile = o.EtcdCertFile
 	s.Etcd.StorageConfig.Transport.KeyFile = o.EtcdKeyFile
 	s.Etcd.StorageConfig.Prefix = o.EtcdPrefix
+	s.Etcd.EncryptionProviderConfigFilepath, _ = o.encryptionConfig()
+	s.Etcd.EncryptionProviderConfigAutomaticReload = true
 	s.EventTTL = o.EventTTL
 	s.GenericServerRunOptions.ShutdownWatchTerminationGracePeriod = watchShutdown
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/logs"
 
+	"github.com/flotilla-io/flotilla/pkg/apiserver/encryption"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
@@ -23,6 +24,9 @@ type Options struct {
 	// of encryption. Empty for pki in DataDir. Another directory is only read;
 	// certificates that are signed go to pki in DataDir all the same.
 	PKIDir string
+	// EncryptionConfig says how Secrets are encrypted in the datastore. Empty for
+	// encryption.yaml in PKIDir. Another file is only read.
+	EncryptionConfig string
 	// BindAddress and SecurePort are where TLS is served. Port 0 is refused:
 	// clients outside have to know it.
 	BindAddress net.IP
@@ -79,6 +83,7 @@ func NewOptions() *Options {
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory for certificates and the embedded etcd. Required.")
 	fs.StringVar(&o.PKIDir, "pki-dir", o.PKIDir, "Directory with the CAs, the keys of service accounts and of encryption. By default pki in --data-dir, where they are made at the first start. Another one, such as a mounted Secret, is only read.")
+	fs.StringVar(&o.EncryptionConfig, "encryption-provider-config", o.EncryptionConfig, "File that says how Secrets are encrypted in etcd (EncryptionConfiguration of Kubernetes). It is read again when it changes. By default encryption.yaml in --pki-dir, made with a random key at the first start.")
 	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "Address to serve TLS on.")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port to serve TLS on.")
 	fs.StringVar(&o.AdvertiseAddress, "advertise-address", o.AdvertiseAddress, "Name or address clients reach this server at; goes into the certificate and the admin kubeconfig. By default the bind address, or the host's when that is 0.0.0.0.")
@@ -135,6 +140,16 @@ func (o *Options) pkiDir() (dir string, made bool) {
 		return o.leafDir(), true
 	}
 	return o.PKIDir, false
+}
+
+// encryptionConfig says how to encrypt, and made whether it is the server's to make.
+func (o *Options) encryptionConfig() (path string, made bool) {
+	dir, made := o.pkiDir()
+	path = filepath.Join(dir, encryption.FileName)
+	if o.EncryptionConfig == "" || filepath.Clean(o.EncryptionConfig) == path {
+		return path, made
+	}
+	return o.EncryptionConfig, false
 }
 
 func (o *Options) etcdDir() string { return filepath.Join(o.DataDir, "etcd") }

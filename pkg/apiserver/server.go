@@ -82,6 +82,9 @@ func (s *Server) prepare(ctx context.Context) error {
 		}
 		servers = []string{s.etcd.Endpoint()}
 	}
+	if err := s.opts.ensureEncryption(ctx, servers); err != nil {
+		return err
+	}
 	return s.build(ctx, servers)
 }
 
