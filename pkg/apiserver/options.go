@@ -61,6 +61,13 @@ type Options struct {
 	// be without news before its status is written; five times that is the most.
 	StatusWindow time.Duration
 
+	// AuditPolicyFile says what is written to AuditLogPath; empty for the policy in
+	// package audit. Without a path nothing is written; "-" is standard output.
+	AuditPolicyFile, AuditLogPath string
+	// AuditLogMaxAge (days), AuditLogMaxBackups and AuditLogMaxSize (megabytes) are
+	// when old files of the audit log are removed and a new one is begun.
+	AuditLogMaxAge, AuditLogMaxBackups, AuditLogMaxSize int
+
 	Logs *logs.Options
 }
 
@@ -75,6 +82,9 @@ func NewOptions() *Options {
 		ServiceClusterIPRange: "10.96.0.0/12",
 		EventTTL:              time.Hour,
 		StatusWindow:          2 * time.Second,
+		AuditLogMaxAge:        366,
+		AuditLogMaxBackups:    100,
+		AuditLogMaxSize:       100,
 		Logs:                  logs.NewOptions(),
 	}
 }
@@ -100,6 +110,11 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "CIDR for the ClusterIPs of Service templates. Members allocate their own.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 	fs.DurationVar(&o.StatusWindow, "status-window", o.StatusWindow, "How long a binding whose clusters are not all healthy must be without news before its status is written; five times that at most. A healthy one is written at once.")
+	fs.StringVar(&o.AuditPolicyFile, "audit-policy-file", o.AuditPolicyFile, "File that says which requests are written to the audit log (Policy of Kubernetes). By default a built-in one: who changed what, and who read Secrets.")
+	fs.StringVar(&o.AuditLogPath, "audit-log-path", o.AuditLogPath, "File for the audit log; - is standard output. Empty: there is none.")
+	fs.IntVar(&o.AuditLogMaxAge, "audit-log-maxage", o.AuditLogMaxAge, "Days after which old files of the audit log are removed; 0: never.")
+	fs.IntVar(&o.AuditLogMaxBackups, "audit-log-maxbackup", o.AuditLogMaxBackups, "How many old files of the audit log are kept; 0: all.")
+	fs.IntVar(&o.AuditLogMaxSize, "audit-log-maxsize", o.AuditLogMaxSize, "Megabytes after which a new file of the audit log is begun; 0: never.")
 }
 
 // Validate reports every option that cannot work.
@@ -127,6 +142,9 @@ func (o *Options) Validate() error {
 	}
 	if o.StatusWindow <= 0 {
 		errs = append(errs, fmt.Errorf("--status-window %s: want more than 0", o.StatusWindow))
+	}
+	if o.AuditPolicyFile != "" && o.AuditLogPath == "" {
+		errs = append(errs, errors.New("--audit-policy-file has no effect without --audit-log-path"))
 	}
 	return errors.Join(errs...)
 }
