@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -79,7 +78,7 @@ func TestAudit(t *testing.T) {
 	_, err = kube.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	server.stop(t, syscall.SIGTERM)
-	assert.True(t, strings.Contains(server.output.String(), `"level":"RequestResponse"`), "a policy of one's own, on standard output")
+	assert.Contains(t, server.output.String(), `"level":"RequestResponse"`, "a policy of one's own, on standard output")
 
 	flags := []string{"--data-dir=" + dir + "/data", "--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port)}
 	assert.Contains(t, spawn(t, append(flags, "--audit-policy-file="+own)...).failed(t), "--audit-log-path")
