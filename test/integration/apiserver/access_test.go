@@ -21,6 +21,8 @@ func first[T, U any](a T, _ U) T { return a }
 
 func inNamespace(ns string) client.ListOption { return client.InNamespace(ns) }
 
+func key(ns, name string) client.ObjectKey { return client.ObjectKey{Namespace: ns, Name: name} }
+
 func newList(apiVersion, kind string) *unstructured.UnstructuredList {
 	list := &unstructured.UnstructuredList{}
 	list.SetAPIVersion(apiVersion)
