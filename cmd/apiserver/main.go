@@ -15,6 +15,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
 )
@@ -70,6 +71,7 @@ func run(ctx context.Context, opts *apiserver.Options, allInOne bool) error {
 	}
 	hosted := make(chan struct{})
 	if allInOne {
+		server.AddMetrics(metrics.Registry)
 		go func() {
 			defer close(hosted)
 			if err := host(ctx, server, opts); err != nil && ctx.Err() == nil {

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"net"
+	"slices"
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -70,6 +71,8 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 	}
 	aggregator.ExtraConfig.DisableRemoteAvailableConditionController = true
 
+	separateChecks(kube.Generic, &apiExtensions.GenericConfig.Config, &aggregator.GenericConfig.Config)
+
 	restOptions, err := federationStorage(*kube.Generic, opts)
 	if err != nil {
 		return nil, err
@@ -86,6 +89,14 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 		aggregator:    aggregator,
 		restOptions:   restOptions,
 	}, nil
+}
+
+// separateChecks lets each configuration append checks of its own. Copies of one
+// share the memory behind their lists, and would write over each other's.
+func separateChecks(configs ...*genericapiserver.Config) {
+	for _, c := range configs {
+		c.HealthzChecks, c.LivezChecks, c.ReadyzChecks = slices.Clip(c.HealthzChecks), slices.Clip(c.LivezChecks), slices.Clip(c.ReadyzChecks)
+	}
 }
 
 // federationStorage applies the etcd options to our own codec. The copy of the

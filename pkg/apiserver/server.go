@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -39,6 +40,7 @@ type Server struct {
 	federation *federation
 	memory     *inmemory.Connection
 	guard      *revocation.Guard
+	metrics    []prometheus.Gatherer
 	token      string
 }
 
@@ -212,6 +214,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
+	s.serveMetrics()
 	prepared, err := s.aggregator.PrepareRun()
 	if err != nil {
 		return err

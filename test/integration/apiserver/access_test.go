@@ -48,3 +48,23 @@ func allowed(t *testing.T, cfg *rest.Config, verb, group, resource, namespace st
 	require.NoError(t, err)
 	return review.Status.Allowed
 }
+
+// /readyz has every check, each once, and those of the federation among them.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	answer, err := fed.kube.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(t.Context()).Raw()
+	require.NoError(t, err)
+	checks := map[string]int{}
+	for line := range strings.SplitSeq(string(answer), "\n") {
+		if name, ok := strings.CutPrefix(line, "[+]"); ok {
+			checks[strings.TrimSuffix(name, " ok")]++
+		}
+	}
+	for name, n := range checks {
+		require.Equal(t, 1, n, "%s", name)
+	}
+	for _, name := range []string{"etcd", "etcd-readiness", "projection", "revocations", "kms-providers", "informer-sync", "shutdown",
+		"poststarthook/rbac/bootstrap-roles", "poststarthook/flotilla/bootstrap-roles", "poststarthook/start-projection", "poststarthook/start-encryption-provider-config-automatic-reload"} {
+		require.Contains(t, checks, name)
+	}
+}
