@@ -48,7 +48,6 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type desk struct {
 	t                  *testing.T
 	federation, member client.Client
-	hooks              interceptor.Funcs
 	in                 string
 	ca                 []byte
 	now                time.Time

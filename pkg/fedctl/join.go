@@ -174,7 +174,7 @@ func (j *join) hand(ctx context.Context, f *cluster, id string, member *cluster,
 			secret.Data = map[string][]byte{"caBundle": ca, "token": token}
 			return nil
 		}); err != nil {
-			return fmt.Errorf("Secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
+			return fmt.Errorf("secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
 		}
 	}
 	c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: j.cluster}}

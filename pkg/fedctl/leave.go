@@ -187,7 +187,7 @@ func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv
 		for _, name := range credentialSecrets(l.cluster) {
 			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: names.ClusterNamespace, Name: name}}
 			if err := client.IgnoreNotFound(f.Delete(ctx, secret)); err != nil {
-				return fmt.Errorf("Secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
+				return fmt.Errorf("secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
 			}
 		}
 		l.say("Deleted its credentials")
@@ -234,7 +234,7 @@ func deleteAndWait(ctx context.Context, c client.Client, object client.Object, w
 			return true, "", nil
 		}
 		if err != nil {
-			return false, err.Error(), nil
+			return notYet(err)
 		}
 		return object.GetUID() != uid, fmt.Sprintf("it is being deleted, and waits for %s", strings.Join(object.GetFinalizers(), ", ")), nil
 	})

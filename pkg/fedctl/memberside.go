@@ -81,7 +81,7 @@ func (m *memberSide) removeOurs(ctx context.Context) error {
 	// The agent made this one by itself.
 	identity := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.member.namespace, Name: identitySecret}}
 	if err := client.IgnoreNotFound(m.cluster.Delete(ctx, identity)); err != nil {
-		return fmt.Errorf("Secret %s/%s of the member: %w", m.member.namespace, identitySecret, err)
+		return fmt.Errorf("secret %s/%s of the member: %w", m.member.namespace, identitySecret, err)
 	}
 	m.say("Removed the agent from the member; namespace %s stays", m.member.namespace)
 	return nil
@@ -94,7 +94,7 @@ func (m *memberSide) agentGone(ctx context.Context) error {
 	return poll(ctx, "the agent's pods in namespace "+m.member.namespace+" of the member", func(ctx context.Context) (bool, string, error) {
 		pods := &corev1.PodList{}
 		if err := m.cluster.List(ctx, pods, client.InNamespace(m.member.namespace), agentLabels); err != nil {
-			return false, err.Error(), nil
+			return notYet(err)
 		}
 		return len(pods.Items) == 0, fmt.Sprintf("%s left", plural(len(pods.Items), "pod")), nil
 	})
