@@ -194,12 +194,12 @@ func TestWhatAdmissionRefusesAgents(t *testing.T) {
 	named, _ := requestOf(t, "gate-a", time.Hour)
 	named.GenerateName, named.Name = "", "gate-a"
 	for path, body := range map[string]any{
-		"/apis/cluster.karmada.io/v1alpha1/clusters":                              cluster,
-		"/apis/coordination.k8s.io/v1/namespaces/karmada-cluster/leases":          lease,
-		"/apis/certificates.k8s.io/v1/certificatesigningrequests":                 foreign,
-		"/apis/certificates.k8s.io/v1/certificatesigningrequests?fieldManager=x":  named,
-		"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases":              lease,
-		"/apis/coordination.k8s.io/v1/namespaces/karmada-es-gate-a/leases":        lease,
+		"/apis/cluster.karmada.io/v1alpha1/clusters":                                cluster,
+		"/apis/coordination.k8s.io/v1/namespaces/karmada-cluster/leases":            lease,
+		"/apis/certificates.k8s.io/v1/certificatesigningrequests":                   foreign,
+		"/apis/certificates.k8s.io/v1/certificatesigningrequests?fieldManager=x":    named,
+		"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases":                lease,
+		"/apis/coordination.k8s.io/v1/namespaces/karmada-es-gate-a/leases":          lease,
 		"/apis/coordination.k8s.io/v1/namespaces/karmada-cluster/leases?dryRun=All": lease,
 	} {
 		code := agent.send(http.MethodPost, path, "application/json", encode(body))
