@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/flotilla-io/flotilla/pkg/version"
 )
 
 // memberNamespace is where Flotilla is in a member.
@@ -58,6 +60,8 @@ func newCommand(c *cli) *cobra.Command {
 	cmd.AddCommand(
 		c.tokenCommand(), c.registerCommand(), c.joinCommand(), c.unregisterCommand(), c.unjoinCommand(), c.versionCommand(),
 	)
+	cmd.Version = version.String()
+	cmd.SetVersionTemplate("{{.Version}}")
 	cmd.InitDefaultCompletionCmd()
 	return cmd
 }
