@@ -20,10 +20,6 @@ import (
 	"github.com/flotilla-io/flotilla/api/names"
 )
 
-// revocations is the ConfigMap, in kube-system of the federation, that says up to when issued certificates
-// of an agent do not count.
-const revocations = "flotilla-revoked-agents"
-
 // leave takes a member out.
 type leave struct {
 	*cli
@@ -201,7 +197,7 @@ func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv
 
 // revoke makes certificates of an agent void that were issued up to now, and returns that time.
 func revoke(ctx context.Context, f *cluster, name string) (time.Time, error) {
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: revocations}}
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: names.RevokedAgents}}
 	var at time.Time
 	err := retry.OnError(retry.DefaultBackoff, func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
@@ -217,7 +213,7 @@ func revoke(ctx context.Context, f *cluster, name string) (time.Time, error) {
 		return err
 	})
 	if err != nil {
-		return at, fmt.Errorf("revoke the certificates of cluster %s, ConfigMap kube-system/%s: %w", name, revocations, err)
+		return at, fmt.Errorf("revoke the certificates of cluster %s, ConfigMap kube-system/%s: %w", name, names.RevokedAgents, err)
 	}
 	return at, nil
 }

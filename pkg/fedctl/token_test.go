@@ -107,7 +107,7 @@ func TestRemaining(t *testing.T) {
 	}
 	require.Equal(t, "never", remaining(time.Time{}, start))
 	broken, ok := readTokenSecret(&corev1.Secret{Type: "bootstrap.kubernetes.io/token", Data: map[string][]byte{
-		"auth-extra-groups": []byte(bootstrapGroup + ":eu"), "expiration": []byte("tomorrow"),
+		"auth-extra-groups": []byte("system:bootstrappers:flotilla:eu"), "expiration": []byte("tomorrow"),
 	}})
 	require.True(t, ok)
 	require.Equal(t, "expired", remaining(broken.Expires, start), "the API server does not take it either")
