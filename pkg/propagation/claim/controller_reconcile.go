@@ -308,6 +308,14 @@ func (r *Reconciler) settle(ctx context.Context, key templates.Key, m *templates
 	}
 }
 
+// claimant is what a log calls the holder of a claim.
+func claimant(c *Claim) string {
+	if c == nil {
+		return "nobody"
+	}
+	return c.String()
+}
+
 func (r *Reconciler) settleOnce(ctx context.Context, key templates.Key, m *templates.Metadata) error {
 	if !m.GetDeletionTimestamp().IsZero() {
 		return nil
@@ -327,7 +335,7 @@ func (r *Reconciler) settleOnce(ctx context.Context, key templates.Key, m *templ
 	if err != nil {
 		return err
 	}
-	klog.FromContext(ctx).V(3).Info("Claim settled", "template", key, "from", current.String(), "claimed", winner != nil)
+	klog.FromContext(ctx).V(3).Info("Claim settled", "template", key, "before", claimant(current), "claimed", winner != nil)
 
 	if again, now := r.match(key.GroupKind, stored); again == nil && now != nil || again != nil && (now == nil || !now.HeldBy(again)) {
 		return fmt.Errorf("template %s: %w", key, ErrNotStamped)
