@@ -1,6 +1,7 @@
 package fedctl
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type cli struct {
 	random     func([]byte)
 	// dial connects to the federation or to a member.
 	dial func(what string, flags *genericclioptions.ConfigFlags) (*cluster, error)
+	// pause lets time pass.
+	pause func(ctx context.Context, d time.Duration) error
 }
 
 // NameOf is what a person typed to get here: fedctl, or kubectl fed.
@@ -39,7 +42,7 @@ func NameOf(executable string) string {
 
 // NewCommand is fedctl. name is what it is called in messages, see NameOf.
 func NewCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes, dial: connect})
+	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes, dial: connect, pause: pause})
 }
 
 func newCommand(c *cli) *cobra.Command {

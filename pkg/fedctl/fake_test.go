@@ -52,6 +52,8 @@ type desk struct {
 	ca                 []byte
 	now                time.Time
 	broken             map[string]error
+	// meanwhile is what others do while fedctl pauses.
+	meanwhile func(d time.Duration)
 }
 
 func newDesk(t *testing.T, federation ...client.Object) *desk {
@@ -103,6 +105,14 @@ func (d *desk) tick() time.Time {
 	return d.now
 }
 
+func (d *desk) pause(ctx context.Context, by time.Duration) error {
+	if d.meanwhile != nil {
+		d.meanwhile(by)
+	}
+	d.now = d.now.Add(by)
+	return ctx.Err()
+}
+
 func (d *desk) dial(what string, _ *genericclioptions.ConfigFlags) (*cluster, error) {
 	if err := d.broken[what]; err != nil {
 		return nil, err
@@ -123,7 +133,7 @@ func (d *desk) types(line string) string {
 	n := byte(0)
 	c := &cli{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(d.in), Out: &out, ErrOut: &out},
-		name:      "fedctl", dial: d.dial,
+		name:      "fedctl", dial: d.dial, pause: d.pause,
 		random: func(b []byte) {
 			for i := range b {
 				b[i] = n

@@ -12,9 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
@@ -160,16 +158,10 @@ func (l *leave) confirm(w *workloads) error {
 func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv1alpha1.Cluster) error {
 	ctx, cancel := within(ctx, l.timeout)
 	defer cancel()
-	var good time.Time
 	if l.mode == clusterv1alpha1.Pull {
-		n, err := deleteTokensOf(ctx, f, l.cluster)
-		if err != nil {
+		if err := l.shutOut(ctx, f); err != nil {
 			return err
 		}
-		if good, err = revoke(ctx, f, l.cluster); err != nil {
-			return err
-		}
-		l.say("Revoked the agent's certificates, and deleted %s", plural(n, "token"))
 	}
 	if found == nil {
 		l.say("There is no Cluster %s", l.cluster)
@@ -189,33 +181,7 @@ func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv
 		l.say("Deleted its credentials")
 		return nil
 	}
-	// A certificate of the second of the revocation does not count either: whoever joins after this does.
-	return poll(ctx, "the end of the revocation's second", func(context.Context) (bool, string, error) {
-		return f.clock.now().After(good), "", nil
-	})
-}
-
-// revoke makes certificates of an agent void that were issued up to now, and returns that time.
-func revoke(ctx context.Context, f *cluster, name string) (time.Time, error) {
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: names.RevokedAgents}}
-	var at time.Time
-	err := retry.OnError(retry.DefaultBackoff, func(err error) bool {
-		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
-	}, func() error {
-		_, err := controllerutil.CreateOrUpdate(ctx, f, config, func() error {
-			if config.Data == nil {
-				config.Data = map[string]string{}
-			}
-			at = f.clock.now() // after the read, which has brought the server's time
-			config.Data[name] = at.Format(time.RFC3339)
-			return nil
-		})
-		return err
-	})
-	if err != nil {
-		return at, fmt.Errorf("revoke the certificates of cluster %s, ConfigMap kube-system/%s: %w", name, names.RevokedAgents, err)
-	}
-	return at, nil
+	return nil
 }
 
 // deleteAndWait deletes an object and waits until it, by UID, is gone.

@@ -51,3 +51,14 @@ func within(ctx context.Context, timeout time.Duration) (context.Context, contex
 	}
 	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("--timeout %s is over: %w", timeout, context.DeadlineExceeded))
 }
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
