@@ -96,7 +96,7 @@ images: ## Build container images into bin/images/: OCI archives, and an SBOM be
 		$(GO) run ./hack/images -bin $(IMAGE_BIN) -out $(BIN)/images -name $(IMAGE_REPOSITORY) -tag $(VERSION) $(IMAGES)
 
 .PHONY: test
-test: build verify verify-docs lint test-unit test-e2e ## Everything that has to hold before a merge.
+test: build verify verify-docs lint test-unit test-e2e test-charts ## Everything that has to hold before a merge.
 
 # Shows what failed, what took long and the numbers; TEST_TOTALS=file appends them.
 TOTALS := $(GO) run ./hack/testtotals $(if $(TEST_TOTALS),-totals $(TEST_TOTALS))
@@ -109,6 +109,16 @@ test-unit: ## Unit tests, and integration tests in one process.
 .PHONY: test-e2e
 test-e2e: build ## The tutorial and its faults, with real kubectl on a real playground.
 	$(if $(wildcard test/e2e),$(GO) test -json -count=1 -timeout=30m ./test/e2e/... | $(TOTALS),@echo "there is no test/e2e yet")
+
+# One package after the other: each is several clusters.
+.PHONY: test-charts
+test-charts: build node-binaries images $(BIN)/helm ## Install the chart into real clusters, whose nodes run real pods. Linux, root.
+	$(GO) test -json -count=1 -p=1 -timeout=20m ./test/realnode/... ./test/charts/install/... | $(TOTALS)
+
+.PHONY: $(BIN)/helm
+$(BIN)/helm:
+	@$(call first_time,helm,Helm: about a minute the first time)
+	@$(GO) build -o $(BIN)/ -ldflags '-s -w' helm.sh/helm/v4/cmd/helm
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Static analysis, see .golangci.yml.
