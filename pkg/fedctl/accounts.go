@@ -151,7 +151,7 @@ func caOf(config *rest.Config) ([]byte, error) {
 	}
 	raw, err := os.ReadFile(config.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("CA of the member: %w", err)
+		return nil, fmt.Errorf("certificate-authority: %w", err)
 	}
 	return raw, nil
 }

@@ -52,6 +52,8 @@ type desk struct {
 	ca                 []byte
 	now                time.Time
 	broken             map[string]error
+	// kubeconfig changes that of the federation.
+	kubeconfig func(*rest.Config)
 	// meanwhile is what others do while fedctl pauses.
 	meanwhile func(d time.Duration)
 }
@@ -119,6 +121,9 @@ func (d *desk) dial(what string, _ *genericclioptions.ConfigFlags) (*cluster, er
 	}
 	c := &cluster{Client: d.federation, config: &rest.Config{Host: fedURL}, clock: &serverClock{local: d.tick}}
 	c.config.CAData = d.ca
+	if d.kubeconfig != nil {
+		d.kubeconfig(c.config)
+	}
 	if what == "member" {
 		c.Client, c.config = d.member, &rest.Config{Host: memberURL}
 		c.config.CAData = []byte("member's CA")

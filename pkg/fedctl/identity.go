@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -77,13 +78,22 @@ func hashesOf(bundle []byte) ([]string, error) {
 	return slices.Compact(hashes), nil
 }
 
+var errUnverified = errors.New("the connection to the federation is not verified")
+
 // checkCA compares what the federation publishes with what the administrator trusts: agents would be sent
-// to whoever could write the one.
+// to whoever could write the one. Where a public CA is trusted, the answer came from the right server.
 func checkCA(config *rest.Config, published []string) error {
-	if len(config.CAData) == 0 {
-		return nil // a public CA, or none is verified
+	if config.Insecure || strings.HasPrefix(config.Host, "http://") && !loopback(config.Host) {
+		return fmt.Errorf("%w, so whoever is between could have agents join them instead, with a token: give the kubeconfig a certificate-authority, and take insecure-skip-tls-verify out", errUnverified)
 	}
-	trusted, err := hashesOf(config.CAData)
+	ca, err := caOf(config)
+	if err != nil {
+		return fmt.Errorf("kubeconfig: %w", err)
+	}
+	if len(ca) == 0 {
+		return nil
+	}
+	trusted, err := hashesOf(ca)
 	if err != nil {
 		return fmt.Errorf("kubeconfig: %w", err)
 	}

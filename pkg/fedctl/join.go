@@ -162,7 +162,7 @@ func (j *join) hand(ctx context.Context, f *cluster, id string, member *cluster,
 	}
 	ca, err := caOf(member.config)
 	if err != nil {
-		return err
+		return fmt.Errorf("kubeconfig of the member: %w", err)
 	}
 	if err := ensure(ctx, f, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.ClusterNamespace}}); err != nil {
 		return err

@@ -2,12 +2,15 @@ package fedctl
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -89,14 +92,37 @@ func TestTokensAreWellFormedAndEven(t *testing.T) {
 }
 
 func TestACAThatIsNotTrustedIsNotGivenOut(t *testing.T) {
-	d := newDesk(t)
 	other := newDesk(t)
-	d.ca = other.ca // of the administrator's kubeconfig
-	out := d.types("token create --cluster tokyo")
-	require.Contains(t, out, "do not give out tokens before you know why")
-	list := &corev1.SecretList{}
-	require.NoError(t, d.federation.List(t.Context(), list))
-	require.Empty(t, list.Items)
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	require.NoError(t, os.WriteFile(file, other.ca, 0o600))
+	own := filepath.Join(t.TempDir(), "ca.crt")
+	for name, c := range map[string]struct {
+		change func(*rest.Config)
+		want   string // empty: a token
+	}{
+		"another CA":          {func(c *rest.Config) { c.CAData = other.ca }, "do not give out tokens before you know why"},
+		"another CA's file":   {func(c *rest.Config) { c.CAData, c.CAFile = nil, file }, "do not give out tokens before you know why"},
+		"the CA's file":       {func(c *rest.Config) { require.NoError(t, os.WriteFile(own, c.CAData, 0o600)); c.CAData, c.CAFile = nil, own }, ""},
+		"no such file":        {func(c *rest.Config) { c.CAData, c.CAFile = nil, file+"x" }, "kubeconfig: certificate-authority: open"},
+		"a public CA":         {func(c *rest.Config) { c.CAData = nil }, ""},
+		"nothing is verified": {func(c *rest.Config) { c.CAData, c.Insecure = nil, true }, "is not verified"},
+		"no TLS":              {func(c *rest.Config) { c.CAData, c.Host = nil, "http://fed:80" }, "is not verified"},
+		"kubectl proxy":       {func(c *rest.Config) { c.CAData, c.Host = nil, "http://127.0.0.1:8001" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.kubeconfig = c.change
+			out := d.types("token create --cluster tokyo")
+			list := &corev1.SecretList{}
+			require.NoError(t, d.federation.List(t.Context(), list))
+			if c.want == "" {
+				require.Len(t, list.Items, 1, out)
+				return
+			}
+			require.Contains(t, out, c.want)
+			require.Empty(t, list.Items)
+		})
+	}
 }
 
 func TestRemaining(t *testing.T) {
