@@ -35,6 +35,14 @@ func checkClusterName(name string) error {
 	return nil
 }
 
+// checkNewClusterName refuses also what could be mistaken for what is made from another name.
+func checkNewClusterName(name string) error {
+	if strings.HasSuffix(name, impersonatorSuffix) {
+		return fmt.Errorf("%q %w: names that end in %s are of other clusters' accounts. Use another name", name, errClusterName, impersonatorSuffix)
+	}
+	return checkClusterName(name)
+}
+
 // address is what an agent has to know of a federation.
 type address struct {
 	Server   string   `json:"server"`

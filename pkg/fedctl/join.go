@@ -66,7 +66,7 @@ var (
 )
 
 func (j *join) run(ctx context.Context) error {
-	if err := checkClusterName(j.cluster); err != nil {
+	if err := checkNewClusterName(j.cluster); err != nil {
 		return err
 	}
 	values, err := readValues(j.values)
@@ -167,16 +167,14 @@ func (j *join) hand(ctx context.Context, f *cluster, id string, member *cluster,
 	if err := ensure(ctx, f, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.ClusterNamespace}}); err != nil {
 		return err
 	}
-	secrets := credentialSecrets(j.cluster)
-	for name, token := range map[string][]byte{secrets[0]: tokens.worker, secrets[1]: tokens.impersonator} {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: names.ClusterNamespace, Name: name}}
-		if _, err := controllerutil.CreateOrUpdate(ctx, f, secret, func() error {
-			secret.Data = map[string][]byte{"caBundle": ca, "token": token}
-			return nil
-		}); err != nil {
-			return fmt.Errorf("secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
-		}
+	owned := credentials{cluster: j.cluster, found: &clusterv1alpha1.Cluster{}}
+	if err := f.Get(ctx, client.ObjectKey{Name: j.cluster}, owned.found); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("cluster %s: %w", j.cluster, err)
 	}
+	if err := owned.write(ctx, f, ca, tokens); err != nil {
+		return err
+	}
+	secrets := owned.names()
 	c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: j.cluster}}
 	if _, err := controllerutil.CreateOrUpdate(ctx, f, c, func() error {
 		c.Spec.ID, c.Spec.SyncMode, c.Spec.APIEndpoint = id, clusterv1alpha1.Push, endpoint
@@ -197,12 +195,6 @@ func (j *join) hand(ctx context.Context, f *cluster, id string, member *cluster,
 		return fmt.Errorf("register cluster %s: %w", j.cluster, err)
 	}
 	return nil
-}
-
-// credentialSecrets are the names of a cluster's Secrets in the federation: of its account for work, and of
-// its impersonator.
-func credentialSecrets(cluster string) [2]string {
-	return [2]string{cluster, cluster + "-impersonator"}
 }
 
 func loopback(address string) bool {

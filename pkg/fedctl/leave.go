@@ -9,13 +9,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
-	"github.com/flotilla-io/flotilla/api/names"
 )
 
 // leave takes a member out.
@@ -166,20 +163,22 @@ func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv
 	if found == nil {
 		l.say("There is no Cluster %s", l.cluster)
 	} else {
-		if err := deleteAndWait(ctx, f, found, "cluster "+l.cluster); err != nil {
+		if err := deleteAndWait(ctx, f, found.DeepCopy(), "cluster "+l.cluster); err != nil {
 			return err
 		}
 		l.say("Deleted Cluster %s", l.cluster)
 	}
 	if l.mode == clusterv1alpha1.Push {
-		for _, name := range credentialSecrets(l.cluster) {
-			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: names.ClusterNamespace, Name: name}}
-			if err := client.IgnoreNotFound(f.Delete(ctx, secret)); err != nil {
-				return fmt.Errorf("secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
-			}
+		n, others, err := credentials{cluster: l.cluster, found: found}.remove(ctx, f)
+		if err != nil {
+			return err
 		}
-		l.say("Deleted its credentials")
-		return nil
+		if n > 0 {
+			l.say("Deleted its credentials")
+		}
+		for _, other := range others {
+			l.warn("Secret %s of the federation stays: fedctl did not make it for cluster %s", other, l.cluster)
+		}
 	}
 	return nil
 }

@@ -86,6 +86,43 @@ func TestJoinTakesNothingFromOtherFederations(t *testing.T) {
 	require.NoError(t, d.member.Get(t.Context(), client.ObjectKeyFromObject(theirs), theirs), "it stays")
 }
 
+func TestJoinTakesNoSecretOfOthers(t *testing.T) {
+	secret := func(name, owner string) *corev1.Secret {
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "karmada-cluster", Name: name}, Data: map[string][]byte{"token": []byte("theirs")}}
+		if owner != "" {
+			s.Labels = map[string]string{credentialsLabel: owner}
+		}
+		return s
+	}
+	d := newDesk(t, secret("eu-impersonator", "other"), secret("by-hand", ""), secret("old", ""), &clusterv1alpha1.Cluster{
+		ObjectMeta: metav1.ObjectMeta{Name: "old"},
+		Spec:       clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Push, ID: "uid-member", SecretRef: &clusterv1alpha1.LocalSecretReference{Namespace: "karmada-cluster", Name: "old"}},
+	})
+	token := func(name string) string {
+		s := &corev1.Secret{}
+		require.NoError(t, d.federation.Get(t.Context(), client.ObjectKey{Namespace: "karmada-cluster", Name: name}, s))
+		return string(s.Data["token"])
+	}
+	require.Contains(t, d.types("join old --member-kubeconfig m --timeout 0"), "Registered cluster old", "its Cluster names it")
+	require.Equal(t, "token of flotilla-old", token("old"))
+	require.Contains(t, d.types("unjoin old"), "Deleted its credentials")
+
+	require.Contains(t, d.types("join eu --member-kubeconfig m --timeout 0"), `"other"`)
+	require.Contains(t, d.types("join by-hand --member-kubeconfig m --timeout 0"), "is not this cluster's")
+	require.Contains(t, d.types("unjoin eu"), "Warning: Secret karmada-cluster/eu-impersonator of the federation stays")
+	require.Contains(t, d.types("unjoin by-hand"), "Warning: Secret karmada-cluster/by-hand of the federation stays")
+	require.Equal(t, "theirs", token("eu-impersonator"))
+	require.Equal(t, "theirs", token("by-hand"))
+}
+
+func TestNamesOfAccountsAreNoNamesOfClusters(t *testing.T) {
+	d := newDesk(t)
+	for _, line := range []string{"join a-impersonator --member-kubeconfig m", "token create --cluster a-impersonator", "register https://fed:1 --cluster-name a-impersonator --token x --ca-hash y"} {
+		require.Contains(t, d.types(line), "names that end in -impersonator")
+	}
+	require.Contains(t, d.types("unjoin a-impersonator"), "There is no Cluster", "one that is there can be taken out")
+}
+
 func TestJoinWithOtherKinds(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "values.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("agent: {rbac: {kinds: [{apiGroups: [example.com], resources: [things]}]}}"), 0o600))

@@ -61,7 +61,7 @@ whether the cluster is Ready.`,
 }
 
 func (r *register) run(ctx context.Context) error {
-	if err := checkClusterName(r.cluster); err != nil {
+	if err := checkNewClusterName(r.cluster); err != nil {
 		return err
 	}
 	values, err := readValues(r.values)

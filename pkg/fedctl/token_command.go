@@ -88,7 +88,7 @@ func (t *tokenCreate) run(ctx context.Context, f *cluster) error {
 	case t.ttl < 0:
 		return fmt.Errorf("%w: --ttl %s: use 0 or more", errFlags, t.ttl)
 	}
-	if err := checkClusterName(t.cluster); err != nil {
+	if err := checkNewClusterName(t.cluster); err != nil {
 		return err
 	}
 	where, err := findAddress(ctx, f)

@@ -100,9 +100,12 @@ func TestACAThatIsNotTrustedIsNotGivenOut(t *testing.T) {
 		change func(*rest.Config)
 		want   string // empty: a token
 	}{
-		"another CA":          {func(c *rest.Config) { c.CAData = other.ca }, "do not give out tokens before you know why"},
-		"another CA's file":   {func(c *rest.Config) { c.CAData, c.CAFile = nil, file }, "do not give out tokens before you know why"},
-		"the CA's file":       {func(c *rest.Config) { require.NoError(t, os.WriteFile(own, c.CAData, 0o600)); c.CAData, c.CAFile = nil, own }, ""},
+		"another CA":        {func(c *rest.Config) { c.CAData = other.ca }, "do not give out tokens before you know why"},
+		"another CA's file": {func(c *rest.Config) { c.CAData, c.CAFile = nil, file }, "do not give out tokens before you know why"},
+		"the CA's file": {func(c *rest.Config) {
+			require.NoError(t, os.WriteFile(own, c.CAData, 0o600))
+			c.CAData, c.CAFile = nil, own
+		}, ""},
 		"no such file":        {func(c *rest.Config) { c.CAData, c.CAFile = nil, file+"x" }, "kubeconfig: certificate-authority: open"},
 		"a public CA":         {func(c *rest.Config) { c.CAData = nil }, ""},
 		"nothing is verified": {func(c *rest.Config) { c.CAData, c.Insecure = nil, true }, "is not verified"},
