@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/clientcmd"
@@ -163,16 +164,75 @@ func TestKubeconfigsAreRenewed(t *testing.T) {
 }
 
 func TestAnotherCAMakesKubeconfigsAnew(t *testing.T) {
-	client := fake.NewClientset()
+	client, other := fake.NewClientset(), fake.NewClientset()
 	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+	require.NoError(t, Ensure(t.Context(), other.CoreV1(), opts, start))
 	before := secrets(t, client)
-	require.NoError(t, client.CoreV1().Secrets(opts.Namespace).Delete(t.Context(), opts.PKISecret, metav1.DeleteOptions{}))
+	theirs, err := other.CoreV1().Secrets(opts.Namespace).Get(t.Context(), opts.PKISecret, metav1.GetOptions{})
+	require.NoError(t, err)
+	_, err = client.CoreV1().Secrets(opts.Namespace).Update(t.Context(), theirs, metav1.UpdateOptions{})
+	require.NoError(t, err, "an administrator puts in another CA")
 	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
 	after := secrets(t, client)
 	for _, name := range []string{"flotilla-kubeconfig", "flotilla-controller-manager-kubeconfig", "flotilla-scheduler-kubeconfig"} {
 		assert.NotEqual(t, before[name], after[name], name)
-		assert.Equal(t, after["flotilla-pki"]["ca.crt"], mounted(t, after[name]).CAData)
+		assert.Equal(t, theirs.Data["ca.crt"], mounted(t, after[name]).CAData)
 	}
+}
+
+// New keys would cut off every agent, and nobody could read what is encrypted.
+func TestALostSecretIsNotMadeAnew(t *testing.T) {
+	kubeconfigs := []string{"flotilla-kubeconfig", "flotilla-controller-manager-kubeconfig", "flotilla-scheduler-kubeconfig"}
+	for _, left := range kubeconfigs { // one of them tells
+		for what, harm := range map[string]func(client corev1client.SecretInterface) error{
+			"deleted": func(client corev1client.SecretInterface) error {
+				return client.Delete(t.Context(), opts.PKISecret, metav1.DeleteOptions{})
+			},
+			"emptied": func(client corev1client.SecretInterface) error {
+				_, err := client.Update(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: opts.PKISecret, Namespace: opts.Namespace}}, metav1.UpdateOptions{})
+				return err
+			},
+		} {
+			t.Run(left+" "+what, func(t *testing.T) {
+				client := fake.NewClientset()
+				require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+				in := client.CoreV1().Secrets(opts.Namespace)
+				require.NoError(t, harm(in))
+				for _, name := range kubeconfigs {
+					if name != left {
+						require.NoError(t, in.Delete(t.Context(), name, metav1.DeleteOptions{}))
+					}
+				}
+				before := secrets(t, client)
+				err := Ensure(t.Context(), client.CoreV1(), opts, start)
+				require.ErrorIs(t, err, pki.ErrKeyLost)
+				require.ErrorContains(t, err, "flotilla-system/flotilla-pki")
+				require.ErrorContains(t, err, left, "the way out, where it is meant")
+				assert.Equal(t, before, secrets(t, client), "nothing was written")
+
+				require.NoError(t, in.Delete(t.Context(), left, metav1.DeleteOptions{}))
+				require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start), "beginning anew")
+			})
+		}
+	}
+}
+
+func TestRenewOnlyMakesNoKeys(t *testing.T) {
+	client, renew := fake.NewClientset(), opts
+	renew.RenewOnly = true
+	err := Ensure(t.Context(), client.CoreV1(), renew, start)
+	require.ErrorIs(t, err, pki.ErrKeyLost)
+	require.ErrorContains(t, err, "--renew-only")
+	assert.Empty(t, secrets(t, client))
+
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), opts, start))
+	before := secrets(t, client)
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), renew, start.Add(300*day)))
+	after := secrets(t, client)
+	assert.Equal(t, before[opts.PKISecret], after[opts.PKISecret])
+	assert.NotEqual(t, before[opts.KubeconfigSecret], after[opts.KubeconfigSecret])
+	require.NoError(t, client.CoreV1().Secrets(opts.Namespace).Delete(t.Context(), opts.KubeconfigSecret, metav1.DeleteOptions{}))
+	require.NoError(t, Ensure(t.Context(), client.CoreV1(), renew, start), "a kubeconfig is made")
 }
 
 func TestWhatIsLostIsNotReplaced(t *testing.T) {

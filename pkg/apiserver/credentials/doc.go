@@ -6,7 +6,9 @@
 // # Invariants
 //
 //   - A CA, a key of service accounts or of encryption that is there is never
-//     replaced. What is lost is an error that says what to put back.
+//     replaced. What is lost is an error that says what to put back, and so is a lost
+//     Secret with all of them: as long as there is a kubeconfig that they signed, they
+//     are not made anew.
 //   - A kubeconfig is written when there is none that works, when a third of its
 //     certificate's life or less is left, or when the server or the CA is another.
 //     Otherwise nothing is written.

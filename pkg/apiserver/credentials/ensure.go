@@ -39,6 +39,9 @@ type Options struct {
 	// PublicServer is the one that the administrator's names instead, where people
 	// reach the federation at another one than its components. Empty for Server.
 	PublicServer string
+	// RenewOnly keeps kubeconfigs good and makes neither a CA nor a key: what is
+	// missing of those is an error.
+	RenewOnly bool
 }
 
 // Validate reports every option that cannot work.
@@ -72,8 +75,16 @@ func Ensure(ctx context.Context, secrets corev1client.SecretsGetter, opts Option
 		return err
 	}
 	w := writer{client: secrets.Secrets(opts.Namespace), namespace: opts.Namespace}
+	// In this order: whoever is at it at the same time makes the authorities first.
+	signed, err := w.first(ctx, opts)
+	if err != nil {
+		return err
+	}
 	var authorities map[string][]byte
-	err := w.ensure(ctx, opts.PKISecret, func(data map[string][]byte) (err error) {
+	err = w.ensure(ctx, opts.PKISecret, func(data map[string][]byte) (err error) {
+		if err = lost(opts, data, signed); err != nil {
+			return err
+		}
 		if err = complete(opts.Namespace+"/"+opts.PKISecret, data, now); err == nil {
 			authorities = maps.Clone(data)
 		}
@@ -116,6 +127,23 @@ func (o Options) serverFor(client pki.Client) string {
 	return o.Server
 }
 
+// lost refuses to make anew what others trust already: that something was signed
+// shows in signed, the name of a Secret with a kubeconfig.
+func lost(opts Options, data map[string][]byte, signed string) error {
+	for _, key := range []string{"ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key"} {
+		switch {
+		case len(data[key]) > 0:
+		case signed != "":
+			return fmt.Errorf("%s is not there, but the federation has been set up before (there is the Secret %s): put Secret %s/%s back from a copy; new keys would cut off every agent and read nothing of what is encrypted. To begin anew, with another datastore, delete Secret %s and its like first: %w",
+				key, signed, opts.Namespace, opts.PKISecret, signed, pki.ErrKeyLost)
+		case opts.RenewOnly:
+			return fmt.Errorf("%s is not there, and --renew-only makes none: put Secret %s/%s back from a copy; for a new federation, run this without --renew-only, as installation and upgrade do: %w",
+				key, opts.Namespace, opts.PKISecret, pki.ErrKeyLost)
+		}
+	}
+	return nil
+}
+
 // complete adds what the Secret of authorities lacks.
 func complete(name string, data map[string][]byte, now time.Time) error {
 	// Service account keys come first with encryption's, so a Secret with one
@@ -140,6 +168,21 @@ func complete(name string, data map[string][]byte, now time.Time) error {
 type writer struct {
 	client    corev1client.SecretInterface
 	namespace string
+}
+
+// first is the name of the first Secret with a kubeconfig that is there, if any.
+func (w writer) first(ctx context.Context, opts Options) (string, error) {
+	for _, client := range pki.Clients() {
+		name := opts.secretOf(client)
+		_, err := w.client.Get(ctx, name, metav1.GetOptions{})
+		if err == nil {
+			return name, nil
+		}
+		if !apierrors.IsNotFound(err) {
+			return "", fmt.Errorf("secret %s/%s: %w", w.namespace, name, err)
+		}
+	}
+	return "", nil
 }
 
 // ensure has change look at a Secret's data and writes what it changed. When
