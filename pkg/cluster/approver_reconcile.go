@@ -51,7 +51,7 @@ func (a *Approver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	if condition == nil {
 		return reconcile.Result{}, nil
 	}
-	if condition.Reason == reasonRenewal {
+	if condition.Type == certificatesv1.CertificateApproved {
 		if condition, err = a.unlessRevoked(ctx, csr, condition); err != nil {
 			return reconcile.Result{}, fmt.Errorf("certificate request %s: %w", csr.Name, err)
 		}
@@ -71,17 +71,21 @@ func (a *Approver) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	return reconcile.Result{}, nil
 }
 
-// unlessRevoked denies what an agent asked for before its certificates were revoked:
-// what would be signed now would be newer than the revocation.
+// unlessRevoked denies what was asked for before the certificates of the agent were
+// revoked, be it by the agent or with a token: what would be signed now would be newer
+// than the revocation.
 func (a *Approver) unlessRevoked(ctx context.Context, csr *certificatesv1.CertificateSigningRequest, approved *certificatesv1.CertificateSigningRequestCondition) (*certificatesv1.CertificateSigningRequestCondition, error) {
 	revocations, err := a.Revocations(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cluster := strings.TrimPrefix(csr.Spec.Username, names.AgentUserPrefix)
+	cluster, _, err := identity.RequestOf(csr).Claim()
+	if err != nil {
+		return nil, err
+	}
 	if at, ok := revocations[cluster]; ok && !csr.CreationTimestamp.After(at) {
 		return condition(certificatesv1.CertificateDenied, reasonRevoked,
-			fmt.Sprintf("The certificates of the agent of cluster %s are revoked up to %s: it has to join anew, with a token", cluster, identity.Format(at))), nil
+			fmt.Sprintf("The certificates of the agent of cluster %s are revoked up to %s, and this request is not newer: it has to join anew, with a token", cluster, identity.Format(at))), nil
 	}
 	return approved, nil
 }

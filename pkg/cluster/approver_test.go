@@ -144,18 +144,21 @@ func with(kind certificatesv1.RequestConditionType) func(*certificatesv1.Certifi
 	}
 }
 
-func TestRevokedAgentsDoNotRenew(t *testing.T) {
+func TestRevokedAgentsGetNothing(t *testing.T) {
+	token := []string{"system:bootstrap:abcdef", "system:bootstrappers:flotilla", "system:bootstrappers:flotilla:eu"}
 	tests := map[string]struct {
 		reason  string
 		who     []string
 		revoked identity.Revocations
 		want    string
 	}{
-		"asked before":       {"what would be signed now would be newer than the revocation", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"eu": asked.Add(time.Second)}, deny},
-		"asked in that time": {"as above", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"eu": asked}, deny},
-		"asked after":        {"whoever asks has a newer certificate", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"eu": asked.Add(-time.Second)}, approve},
-		"another cluster":    {"not this one", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"ap": asked.Add(time.Hour)}, approve},
-		"with a token":       {"an administrator let it join again", []string{"system:bootstrap:abcdef", "system:bootstrappers:flotilla", "system:bootstrappers:flotilla:eu"}, identity.Revocations{"eu": asked.Add(time.Hour)}, approve},
+		"asked before":        {"what would be signed now would be newer than the revocation", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"eu": asked.Add(time.Second)}, deny},
+		"asked in that time":  {"as above", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"eu": asked}, deny},
+		"asked after":         {"whoever asks has a newer certificate", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"eu": asked.Add(-time.Second)}, approve},
+		"another cluster":     {"not this one", []string{"system:cluster:eu", "system:clusters"}, identity.Revocations{"ap": asked.Add(time.Hour)}, approve},
+		"token, asked before": {"the token did not outlive the revocation, its request must not either", token, identity.Revocations{"eu": asked.Add(time.Second)}, deny},
+		"token, in that time": {"as above", token, identity.Revocations{"eu": asked}, deny},
+		"token, asked after":  {"an administrator let it join again", token, identity.Revocations{"eu": asked.Add(-time.Second)}, approve},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
