@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"helm.sh/helm/v4/pkg/action"
@@ -57,7 +58,12 @@ type releases struct {
 	namespace string
 }
 
+// asHelm makes this program the field manager that helm is. Otherwise helm would be
+// refused to upgrade what was installed here: the fields would be another's.
+var asHelm = sync.OnceFunc(func() { kube.ManagedFieldsManager = "helm" })
+
 func (m *memberFlags) releases() (*releases, error) {
+	asHelm()
 	config := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
 	if err := config.Init(m.getter(), m.namespace, "secret"); err != nil {
 		return nil, fmt.Errorf("helm in the member: %w", err)
