@@ -90,11 +90,18 @@ func (r *register) run(ctx context.Context) error {
 		return fmt.Errorf("the member at %s has joined as cluster %s already. Take it out first: %s unregister %s --member-kubeconfig ..., in the federation",
 			member.config.Host, name, r.name, name)
 	}
+	installed, done, err := helm.recover(ctx, r.pause)
+	if err != nil {
+		return err
+	}
+	if done != "" {
+		r.say("%s", done)
+	}
 	agent := map[string]any{
 		"clusterName": r.cluster, "server": r.server, "bootstrapToken": r.token, "caHash": asAny(r.caHashes),
 	}
 	// What a person set before stays.
-	if err := helm.put(ctx, agentValues(loader.MergeMaps(there, values), agent), there != nil); err != nil {
+	if err := helm.put(ctx, agentValues(loader.MergeMaps(there, values), agent), installed); err != nil {
 		return err
 	}
 	r.say("Installed the agent: Helm release %s in namespace %s of %s", agentRelease, r.member.namespace, member.config.Host)

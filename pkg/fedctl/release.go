@@ -15,6 +15,7 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	"helm.sh/helm/v4/pkg/storage/driver"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -71,8 +72,11 @@ func (m *memberFlags) releases() (*releases, error) {
 	return &releases{config: config, namespace: m.namespace}, nil
 }
 
-// values of the release that is there; nil if there is none.
+// values of the release that is there; nil if there is none, or only its history.
 func (r *releases) values() (map[string]any, error) {
+	if last, err := r.last(); err != nil || last == nil || last.Info.Status == common.StatusUninstalled {
+		return nil, err
+	}
 	values, err := action.NewGetValues(r.config).Run(agentRelease)
 	if errors.Is(err, driver.ErrReleaseNotFound) {
 		return nil, nil
@@ -111,8 +115,8 @@ func (r *releases) put(ctx context.Context, values map[string]any, there bool) e
 
 // remove uninstalls the release. It is false if there is none.
 func (r *releases) remove() (bool, error) {
-	values, err := r.values()
-	if err != nil || values == nil {
+	last, err := r.last()
+	if err != nil || last == nil {
 		return false, err
 	}
 	uninstall := action.NewUninstall(r.config)
