@@ -16,6 +16,8 @@
 //     returns, and is tried again; a new token in its file is seen within a second.
 //   - The time to renew is between 70 and 90 % of the certificate's life, by chance, as the certificate
 //     manager of client-go has it, but by the federation's clock: the Date of its answers counts.
+//   - A server that shows a certificate of another CA has the CA looked for again. Pinned ones are taken to
+//     those that are known, and stored; so a CA can be replaced while both hashes are pinned.
 //   - A renewal breaks no request: new ones go over new connections, the old ones are closed when they
 //     have had time to end.
 //

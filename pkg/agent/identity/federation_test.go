@@ -68,16 +68,19 @@ type federation struct {
 	*authority
 	clock clock.PassiveClock
 
-	mu       sync.Mutex
-	tokens   map[string]string // token to cluster
-	revoked  map[string]time.Time
-	requests map[string]*certificatesv1.CertificateSigningRequest
-	made     []string // who asked for certificates
-	silent   bool     // nobody approves
-	deny     string
-	lifetime time.Duration // of what is issued, if not 0
-	showCA   []byte
-	live     map[net.Conn]bool
+	mu          sync.Mutex
+	tokens      map[string]string // token to cluster
+	revoked     map[string]time.Time
+	requests    map[string]*certificatesv1.CertificateSigningRequest
+	made        []string // who asked for certificates
+	silent      bool     // nobody approves
+	deny        string
+	lifetime    time.Duration // of what is issued, if not 0
+	showCA      []byte
+	live        map[net.Conn]bool
+	former      []*x509.Certificate // of CAs that were replaced; certificates of theirs count
+	serving     *tls.Config
+	discoveries int // how often the CA was asked for
 }
 
 func newFederation(t *testing.T, c clock.PassiveClock) *federation {
@@ -87,17 +90,13 @@ func newFederation(t *testing.T, c clock.PassiveClock) *federation {
 		requests: map[string]*certificatesv1.CertificateSigningRequest{}, live: map[net.Conn]bool{},
 	}
 	f.showCA = f.pem()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	serving, err := f.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "federation"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: c.Now().Add(-time.Hour), NotAfter: c.Now().Add(365 * 24 * time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, key.Public())
-	require.NoError(t, err)
-	block, _ := pem.Decode(serving)
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(f.serve))
-	f.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{block.Bytes}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert}
+	f.serveWith(t, f.authority)
+	f.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.serving, nil
+	}}
 	f.EnableHTTP2 = true
 	f.Config.ConnState = func(conn net.Conn, state http.ConnState) {
 		f.mu.Lock()
@@ -107,6 +106,51 @@ func newFederation(t *testing.T, c clock.PassiveClock) *federation {
 	f.StartTLS()
 	t.Cleanup(f.Close)
 	return f
+}
+
+// serveWith makes the server show a certificate of a CA on new connections.
+func (f *federation) serveWith(t *testing.T, by *authority) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	serving, err := by.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "federation"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: f.clock.Now().Add(-time.Hour), NotAfter: f.clock.Now().Add(365 * 24 * time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, key.Public())
+	require.NoError(t, err)
+	block, _ := pem.Decode(serving)
+	f.set(func() {
+		f.serving = &tls.Config{
+			Certificates: []tls.Certificate{{Certificate: [][]byte{block.Bytes}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert,
+			NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12,
+		}
+	})
+}
+
+// replaceCA begins to sign with another CA, and shows these.
+func (f *federation) replaceCA(t *testing.T, by *authority, show ...*authority) {
+	t.Helper()
+	f.serveWith(t, by)
+	f.set(func() {
+		f.former = append(f.former, f.cert)
+		f.authority = by
+		f.showCA = nil
+		for _, a := range show {
+			f.showCA = append(f.showCA, a.pem()...)
+		}
+	})
+	f.CloseClientConnections()
+}
+
+// knows tells whether a certificate is of this federation.
+func (f *federation) knows(leaf *x509.Certificate) bool {
+	for _, ca := range append([]*x509.Certificate{f.cert}, f.former...) {
+		if leaf.CheckSignatureFrom(ca) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *federation) set(change func()) {
@@ -143,7 +187,7 @@ func (f *federation) user(r *http.Request) (string, bool) {
 	}
 	leaf := r.TLS.PeerCertificates[0]
 	now := f.clock.Now()
-	if leaf.CheckSignatureFrom(f.cert) != nil || now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
+	if !f.knows(leaf) || now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
 		return "", false
 	}
 	cluster := strings.TrimPrefix(leaf.Subject.CommonName, names.AgentUserPrefix)
@@ -167,6 +211,7 @@ func (f *federation) serve(w http.ResponseWriter, r *http.Request) {
 	name, isRequest := strings.CutPrefix(r.URL.Path, requests+"/")
 	switch {
 	case r.URL.Path == discoveryPath:
+		f.discoveries++
 		config := clientcmdapi.NewConfig()
 		config.Clusters[""] = &clientcmdapi.Cluster{Server: f.URL, CertificateAuthorityData: f.showCA}
 		raw, err := clientcmd.Write(*config)

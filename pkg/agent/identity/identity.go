@@ -29,6 +29,8 @@ type Identity struct {
 	unsaved bool
 	loaded  bool
 	asked   Token // the last one that was used
+	// rediscovered is when the CA was looked for again.
+	rediscovered time.Time
 
 	mu      sync.Mutex
 	current *credential
@@ -36,6 +38,8 @@ type Identity struct {
 	proved  bool          // the current credential was answered with anything else
 	ahead   time.Duration // the federation's clock is ahead of ours by
 	trouble error
+	// distrusted: the server has shown a certificate of a CA that is not known.
+	distrusted bool
 }
 
 // New returns an Identity that has to Run. It connects to nothing yet. Errors wrap ErrOptions.
@@ -48,7 +52,7 @@ func New(opts Options) (*Identity, error) {
 		opts: opts, pins: pins, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1),
 		requester: requester{cluster: opts.Cluster, lifetime: opts.Lifetime, clock: opts.Clock},
 	}
-	i.tripper = &roundTripper{heard: i.heard, trouble: i.Trouble, changed: make(chan struct{})}
+	i.tripper = &roundTripper{heard: i.heard, failed: i.failed, trouble: i.Trouble, changed: make(chan struct{})}
 	return i, nil
 }
 
@@ -98,6 +102,10 @@ func (i *Identity) heard(c *credential, status int, date time.Time) {
 			i.poke()
 		}
 	}
+	if i.distrusted {
+		i.distrusted = false
+		i.poke()
+	}
 	refused := status == http.StatusUnauthorized
 	if c != i.current {
 		return
@@ -105,6 +113,20 @@ func (i *Identity) heard(c *credential, status int, date time.Time) {
 	i.proved = i.proved || !refused
 	if refused != i.refused {
 		i.refused = refused
+		i.poke()
+	}
+}
+
+// failed takes in why there was no answer: the CA may have been replaced.
+func (i *Identity) failed(err error) {
+	var unknown x509.UnknownAuthorityError
+	if !errors.As(err, &unknown) {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.distrusted {
+		i.distrusted = true
 		i.poke()
 	}
 }
@@ -132,6 +154,18 @@ func (i *Identity) state() (c *credential, refused bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.current, i.refused
+}
+
+func (i *Identity) distrusts() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.distrusted
+}
+
+func (i *Identity) trustAgain() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.distrusted = false
 }
 
 // settled forgets trouble: the credential is good and not due. It tells whether the federation has said so.

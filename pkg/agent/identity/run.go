@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 const (
 	// lookAtToken is how often the token's file is looked at while a new one would help.
 	lookAtToken = time.Second
+	// lookAtCA is how often the CA is looked for while the server shows one that is not known.
+	lookAtCA = 5 * time.Second
 	// deniedPause is longer than that of other failures: asking again brings the same answer, and leaves
 	// a request behind each time.
 	deniedPause = 5 * time.Minute
@@ -91,12 +94,13 @@ func (i *Identity) report(ctx context.Context, did action, err error, backoff *w
 type action int
 
 const (
-	nothing   action = iota // wait for the time of renewal
-	load                    // read the store
-	discover                // find the CA
-	bootstrap               // ask with the token
-	renew                   // ask with the certificate
-	save                    // store what could not be stored
+	nothing    action = iota // wait for the time of renewal
+	load                     // read the store
+	discover                 // find the CA
+	rediscover               // find the CA that has replaced it
+	bootstrap                // ask with the token
+	renew                    // ask with the certificate
+	save                     // store what could not be stored
 )
 
 // plan tells what to do next, and when by the federation's clock. Time zero is now.
@@ -107,6 +111,8 @@ func (i *Identity) plan() (action, time.Time) {
 		return load, time.Time{}
 	case i.roots == nil:
 		return discover, time.Time{}
+	case i.distrusts():
+		return rediscover, i.rediscovered.Add(lookAtCA)
 	case c == nil, refused:
 		return bootstrap, time.Time{}
 	case i.unsaved:
@@ -157,6 +163,8 @@ func (i *Identity) act(ctx context.Context, do action) (before *transport, err e
 		return i.load(ctx)
 	case discover:
 		return i.discover(ctx)
+	case rediscover:
+		return i.rediscover(ctx)
 	case bootstrap:
 		former, _ := i.state()
 		before, err = i.obtain(ctx, i.bootstrap)
@@ -227,6 +235,43 @@ func (i *Identity) discover(ctx context.Context) (*transport, error) {
 	return nil, nil
 }
 
+// rediscover takes pinned CAs that are not known yet to those that are: while one replaces the other, servers
+// may show either.
+func (i *Identity) rediscover(ctx context.Context) (*transport, error) {
+	i.rediscovered = i.now()
+	found, err := Discover(ctx, i.opts.Server, i.pins)
+	if err != nil {
+		return nil, fmt.Errorf("the server's certificate is not of the CA that is known, and another is not found: %w", err)
+	}
+	known, _, err := pinned(i.ca, i.pins)
+	if err != nil {
+		return nil, err
+	}
+	shown, _, err := pinned(found.CA, i.pins)
+	if err != nil {
+		return nil, err
+	}
+	all := known
+	for _, certificate := range shown {
+		if !slices.ContainsFunc(known, certificate.Equal) {
+			all = append(all, certificate)
+		}
+	}
+	if len(all) == len(known) {
+		return nil, explain(x509.UnknownAuthorityError{}, i.opts.Server, i.opts.Clock.Now())
+	}
+	i.trust(all)
+	i.trustAgain()
+	klog.FromContext(ctx).Info("The federation has another CA, which is pinned", "cluster", i.opts.Cluster, "known", len(all))
+	c, _ := i.state()
+	if c == nil {
+		return nil, nil
+	}
+	before := i.tripper.use(c, i.roots, i.opts.Clock.Now)
+	i.unsaved = true
+	return before, i.save(ctx)
+}
+
 // obtain gets a certificate, uses it and stores it.
 func (i *Identity) obtain(ctx context.Context, ask func(context.Context) (*credential, error)) (*transport, error) {
 	c, err := ask(ctx)
@@ -275,6 +320,7 @@ func (i *Identity) bootstrap(ctx context.Context) (*credential, error) {
 	case errors.Is(err, ErrDenied):
 		return nil, i.needToken(fmt.Errorf("bootstrap token %s: %w", token, err))
 	}
+	i.failed(err)
 	return c, explain(err, i.opts.Server, i.opts.Clock.Now())
 }
 

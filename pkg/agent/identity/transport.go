@@ -46,6 +46,8 @@ var ErrWaiting = errors.New("no certificate for the federation yet")
 type roundTripper struct {
 	// heard is told the status and the date (zero if unknown) of each answer to the credential.
 	heard func(c *credential, status int, date time.Time)
+	// failed is told why a request had no answer.
+	failed func(err error)
 	// trouble is why there is no credential, for errors.
 	trouble func() error
 
@@ -91,10 +93,12 @@ func (r *roundTripper) RoundTrip(request *http.Request) (*http.Response, error) 
 			}
 		}
 		response, err := via.RoundTrip(request)
-		if err == nil {
-			r.heard(c, response.StatusCode, dateOf(response))
+		if err != nil {
+			r.failed(err)
+			return nil, err
 		}
-		return response, err
+		r.heard(c, response.StatusCode, dateOf(response))
+		return response, nil
 	}
 }
 
