@@ -5,7 +5,6 @@ package install
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -96,13 +95,18 @@ func (f *federation) command(binary string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, lab.Binary(binary), args...)
 	cmd.Dir = f.dir
-	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+f.dir+"/helm", "HELM_CONFIG_HOME="+f.dir+"/helm", "HELM_DATA_HOME="+f.dir+"/helm")
+	cmd.Env = f.environment()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("%s %s: %w\n%s%s", binary, strings.Join(args, " "), err, stdout.String(), stderr.String())
 	}
 	return stdout.String(), nil
+}
+
+// environment keeps Helm from reading and writing what belongs to the user.
+func (f *federation) environment() []string {
+	return append(os.Environ(), "HELM_CACHE_HOME="+f.dir+"/helm", "HELM_CONFIG_HOME="+f.dir+"/helm", "HELM_DATA_HOME="+f.dir+"/helm")
 }
 
 // release is one of Helm's.
@@ -158,22 +162,4 @@ func (f *federation) login() {
 	f.Type(fmt.Sprintf("kubectl --kubeconfig=%s --namespace=%s get secret flotilla-kubeconfig --output='jsonpath={.data.kubeconfig}' | base64 -d > %s",
 		world.host.Kubeconfig(), f.namespace, f.fed()))
 	require.Equal(f, "ok", f.Run(f.fed(), "get", "--raw=/readyz"))
-}
-
-// joining are the values that let a cluster's agent join.
-func (f *federation) joining(cluster string) []string {
-	f.Helper()
-	var token struct {
-		Token    string   `json:"token"`
-		Server   string   `json:"server"`
-		CAHashes []string `json:"caHashes"`
-	}
-	out, err := f.command("fedctl", "--kubeconfig="+f.fed(), "token", "create", "--cluster="+cluster, "--output=json")
-	require.NoError(f, err)
-	require.NoError(f, json.Unmarshal([]byte(out), &token), out)
-	require.Equal(f, f.server, token.Server, "fedctl tells members where the federation is for them")
-	return []string{
-		"installMode=agent", "agent.clusterName=" + cluster, "agent.server=" + token.Server,
-		"agent.bootstrapToken=" + token.Token, "agent.caHash={" + strings.Join(token.CAHashes, ",") + "}",
-	}
 }

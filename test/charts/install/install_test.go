@@ -32,13 +32,13 @@ func agentOf(member string) release { return release{member, namespace, "flotill
 // before.
 func TestInstallation(t *testing.T) {
 	f := newFederation(t, namespace, fedPort)
-	i := &installation{values: map[string][]string{}}
+	i := &installation{}
 	for _, step := range []struct {
 		name string
 		do   func(*federation)
 	}{
 		{"helm install of the federation", i.host},
-		{"helm install of agents", i.agents},
+		{"members join", agents},
 		{"tutorial 2: placed", placed},
 		{"tutorial 3: scaled to 10", scaled},
 		{"tutorial 4: other weights", weighted},
@@ -55,26 +55,34 @@ func TestInstallation(t *testing.T) {
 	}
 }
 
-// installation remembers the values of each cluster's release.
+// installation remembers the values of the federation's release.
 type installation struct {
-	values map[string][]string
+	values []string
 }
 
 func (i *installation) host(f *federation) {
 	require.NoError(f, world.host.AddVolume(f.Context(), "federation", "8Gi"))
-	i.values[hostName] = []string{
+	i.values = []string{
 		"apiServer.serviceType=NodePort", fmt.Sprintf("apiServer.nodePort=%d", fedPort),
 		"apiServer.publicURL=" + f.server,
 	}
-	require.NoError(f, f.install(theFederation, i.values[hostName]...))
+	require.NoError(f, f.install(theFederation, i.values...))
 	f.login()
 }
 
-func (i *installation) agents(f *federation) {
-	for _, m := range members {
-		i.values[m] = f.joining(m)
-	}
-	everywhere(f, func(m string) error { return f.install(agentOf(m), i.values[m]...) })
+// agents lets each member join in another way: by values that somebody puts together,
+// and by the two commands that fedctl prints.
+func agents(f *federation) {
+	everywhere(f, func(m string) error {
+		switch m {
+		case "ap":
+			return f.joinByCertificate(agentOf(m))
+		case "eu":
+			return f.joinAsPrinted(agentOf(m), printedHelm)
+		default:
+			return f.joinAsPrinted(agentOf(m), printedRegister)
+		}
+	})
 	f.clustersReady()
 }
 
@@ -137,7 +145,7 @@ func driftRepaired(f *federation) {
 func (i *installation) again(f *federation) {
 	federation, workloads := f.objects(), f.workloads()
 	require.NoError(f, f.helm(theFederation, "uninstall"))
-	require.NoError(f, f.install(theFederation, i.values[hostName]...))
+	require.NoError(f, f.install(theFederation, i.values...))
 	f.same(federation, workloads)
 	f.works("installed-again")
 }

@@ -36,13 +36,14 @@ func (i *installation) upgrade(f *federation) {
 	federation, workloads := f.objects(), f.workloads()
 	asked := probe(f, urls)
 
-	require.NoError(f, f.upgrade(theFederation, append(slices.Clone(i.values[hostName]),
+	require.NoError(f, f.upgrade(theFederation, append(slices.Clone(i.values),
 		"image.tag="+newer, "apiServer.extraArgs[0]=--v=3", "apiServer.resources.requests.cpu=150m", "commonLabels.upgraded=yes")...))
 	f.runs(theFederation, "apiserver", newer)
 	f.same(federation, workloads)
 	everywhere(f, func(m string) error {
-		return f.upgrade(agentOf(m), append(slices.Clone(i.values[m]),
-			"image.tag="+newer, "agent.extraArgs[0]=--v=3", "agent.resources.requests.cpu=60m")...)
+		return f.helm(agentOf(m), "upgrade", append(chart([]string{
+			"image.tag=" + newer, "agent.extraArgs[0]=--v=3", "agent.resources.requests.cpu=60m",
+		}), "--reuse-values")...)
 	})
 	for _, m := range members {
 		f.runs(agentOf(m), "agent", newer)
