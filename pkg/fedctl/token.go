@@ -1,6 +1,7 @@
 package fedctl
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -63,9 +64,9 @@ func tokenSecret(token identity.Token, cluster string, expires time.Time) *corev
 
 // tokenInfo is what is told about a token.
 type tokenInfo struct {
-	ID      string
-	Cluster string
-	Expires time.Time // zero: never
+	ID       string
+	Clusters []string  // those that it lets join; fedctl makes tokens for one
+	Expires  time.Time // zero: never
 }
 
 // readTokenSecret is false for tokens that are not of an agent.
@@ -73,7 +74,7 @@ func readTokenSecret(s *corev1.Secret) (tokenInfo, bool) {
 	info := tokenInfo{ID: string(s.Data[bootstrapapi.BootstrapTokenIDKey])}
 	for _, group := range strings.Split(string(s.Data[bootstrapapi.BootstrapTokenExtraGroupsKey]), ",") {
 		if cluster, ok := strings.CutPrefix(strings.TrimSpace(group), names.BootstrapGroupPrefix); ok {
-			info.Cluster = cluster
+			info.Clusters = append(info.Clusters, cluster)
 		}
 	}
 	// What cannot be read is expired for the API server, too.
@@ -83,7 +84,7 @@ func readTokenSecret(s *corev1.Secret) (tokenInfo, bool) {
 			info.Expires = at
 		}
 	}
-	return info, s.Type == bootstrapapi.SecretTypeBootstrapToken && info.Cluster != ""
+	return info, s.Type == bootstrapapi.SecretTypeBootstrapToken && len(info.Clusters) > 0
 }
 
 func listTokens(ctx context.Context, f client.Client) ([]tokenInfo, error) {
@@ -99,14 +100,15 @@ func listTokens(ctx context.Context, f client.Client) ([]tokenInfo, error) {
 		}
 	}
 	slices.SortFunc(out, func(a, b tokenInfo) int {
-		return strings.Compare(a.Cluster+" "+a.ID, b.Cluster+" "+b.ID)
+		return cmp.Or(slices.Compare(a.Clusters, b.Clusters), strings.Compare(a.ID, b.ID))
 	})
 	return out, nil
 }
 
 var (
-	errTokenID  = errors.New("is not the ID of a token")
-	tokenIDForm = regexp.MustCompile(`^[a-z0-9]{6}$`)
+	errForeignToken = errors.New("is not for members of a federation, such as kubeadm's")
+	errTokenID      = errors.New("is not the ID of a token")
+	tokenIDForm     = regexp.MustCompile(`^[a-z0-9]{6}$`)
 )
 
 // deleteToken takes an ID, or a whole token.
@@ -115,8 +117,14 @@ func deleteToken(ctx context.Context, f client.Client, text string) (id string, 
 	if !tokenIDForm.MatchString(id) {
 		return "", fmt.Errorf("%q %w: it has six small letters and digits; see \"fedctl token list\"", id, errTokenID)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: bootstrapapi.BootstrapTokenSecretPrefix + id}}
-	err = f.Delete(ctx, secret)
+	secret := &corev1.Secret{}
+	err = f.Get(ctx, client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: bootstrapapi.BootstrapTokenSecretPrefix + id}, secret)
+	if err == nil {
+		if _, ok := readTokenSecret(secret); !ok {
+			return "", fmt.Errorf("token %s %w: delete Secret kube-system/%s if that is what you want", id, errForeignToken, secret.Name)
+		}
+		err = f.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
+	}
 	if apierrors.IsNotFound(err) {
 		return "", fmt.Errorf("token %s: there is none; see \"fedctl token list\"", id)
 	}
@@ -126,7 +134,7 @@ func deleteToken(ctx context.Context, f client.Client, text string) (id string, 
 	return id, nil
 }
 
-// deleteTokensOf deletes all tokens of a cluster and returns how many there were.
+// deleteTokensOf deletes all tokens that let a cluster join, even if they let others join, too, and returns how many there were.
 func deleteTokensOf(ctx context.Context, f client.Client, cluster string) (int, error) {
 	tokens, err := listTokens(ctx, f)
 	if err != nil {
@@ -134,7 +142,7 @@ func deleteTokensOf(ctx context.Context, f client.Client, cluster string) (int, 
 	}
 	n := 0
 	for _, token := range tokens {
-		if token.Cluster != cluster {
+		if !slices.Contains(token.Clusters, cluster) {
 			continue
 		}
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: bootstrapapi.BootstrapTokenSecretPrefix + token.ID}}

@@ -167,7 +167,7 @@ func (c *cli) listTokens(ctx context.Context) error {
 	w := tabwriter.NewWriter(c.Out, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(w, "ID\tCLUSTER\tEXPIRES")
 	for _, token := range tokens {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", token.ID, token.Cluster, remaining(token.Expires, f.clock.now()))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", token.ID, strings.Join(token.Clusters, ","), remaining(token.Expires, f.clock.now()))
 	}
 	return w.Flush()
 }

@@ -60,6 +60,25 @@ func TestATokenIsForOneCluster(t *testing.T) {
 	}, got)
 }
 
+func TestTokensThatFedctlDidNotMake(t *testing.T) {
+	secret := func(id, groups string) *corev1.Secret {
+		return &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "bootstrap-token-" + id}, Type: "bootstrap.kubernetes.io/token",
+			Data: map[string][]byte{"token-id": []byte(id), "auth-extra-groups": []byte(groups)},
+		}
+	}
+	both := "system:bootstrappers:flotilla,system:bootstrappers:flotilla:eu,system:bootstrappers:flotilla:ap"
+	d := newDesk(t, secret("kubead", "system:bootstrappers:kubeadm:default-node-token"), secret("both01", both), secret("both02", both))
+	require.Contains(t, d.types("token list"), "both01   eu,ap     never")
+	require.Contains(t, d.types("token delete kubead"), "is not for members of a federation")
+	require.NoError(t, d.federation.Get(t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "bootstrap-token-kubead"}, &corev1.Secret{}), "it stays")
+	require.Contains(t, d.types("token delete both01"), "is deleted")
+	require.Contains(t, d.types("unregister eu"), "deleted 1 token", "whoever has it could join as eu")
+	tokens, err := listTokens(t.Context(), d.federation)
+	require.NoError(t, err)
+	require.Empty(t, tokens)
+}
+
 func TestTokensAreWellFormedAndEven(t *testing.T) {
 	seen := map[rune]int{}
 	for range 500 {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestAReplacementThatIsNotPinned(t *testing.T) {
 	old, next := f.authority, newAuthority(t, "next")
 	a := joined(t, f, old.hash())
 	f.replaceCA(t, next, next)
-	a.eventually("it is refused", func() bool { return a.asks() != nil })
+	a.eventually("it is refused", func() bool { return a.asks() != nil && errors.Is(a.Trouble(), ErrUntrusted) })
 	said := a.fails(ErrUntrusted)
 	require.Contains(t, said, next.hash())
 	require.Contains(t, said, old.hash())
