@@ -68,9 +68,6 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 // prepare makes everything Run needs, in the locked data directory.
 func (s *Server) prepare(ctx context.Context) error {
 	var err error
-	if s.files, err = s.opts.ensureCertificates(time.Now()); err != nil {
-		return err
-	}
 	servers := s.opts.EtcdServers
 	if len(servers) == 0 {
 		s.etcd, err = etcd.Start(ctx, etcd.Options{
@@ -84,7 +81,18 @@ func (s *Server) prepare(ctx context.Context) error {
 		}
 		servers = []string{s.etcd.Endpoint()}
 	}
-	if err := s.opts.ensureEncryption(ctx, servers); err != nil {
+	stored, err := s.opts.datastore(servers)
+	if err != nil {
+		return err
+	}
+	defer stored.close()
+	if err := s.opts.refuseNewAuthorities(ctx, stored); err != nil {
+		return err
+	}
+	if s.files, err = s.opts.ensureCertificates(time.Now()); err != nil {
+		return err
+	}
+	if err := s.opts.ensureEncryption(ctx, stored); err != nil {
 		return err
 	}
 	return s.build(ctx, servers)

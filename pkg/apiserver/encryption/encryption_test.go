@@ -1,8 +1,10 @@
 package encryption
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,6 +37,17 @@ func (d data) visit(_ context.Context, below string, visit func(string, []byte) 
 	return nil
 }
 
+// in is a datastore with this data, and a mark of its own.
+func in(d data) Datastore {
+	var mark []byte
+	return Datastore{Visit: d.visit, Mark: prefix + "flotilla.io/encryption", Swap: func(_ context.Context, old, next []byte) ([]byte, error) {
+		if bytes.Equal(mark, old) {
+			mark = next
+		}
+		return mark, nil
+	}}
+}
+
 // newFile is the path of a file with a new key.
 func newFile(t *testing.T) string {
 	t.Helper()
@@ -48,8 +61,9 @@ func newFile(t *testing.T) string {
 // secret encrypts as the API server with this file would.
 func secret(t *testing.T, path, key, text string) string {
 	t.Helper()
-	transformer, err := secretsTransformer(t.Context(), path)
+	keys, err := load(t.Context(), path)
 	require.NoError(t, err)
+	transformer := keys.byResource.TransformerForResource(secrets)
 	out, err := transformer.TransformToStorage(t.Context(), []byte(text), value.DefaultContext(key))
 	require.NoError(t, err)
 	return string(out)
@@ -83,7 +97,20 @@ func TestNewConfig(t *testing.T) {
 
 func TestEnsure(t *testing.T) {
 	ours, theirs := newFile(t), newFile(t)
-	const s, u = prefix + "secrets/default/s", prefix + "secrets/default/u"
+	const s, u, v = prefix + "secrets/default/s", prefix + "secrets/default/u", prefix + "secrets/default/v"
+	const w, x = prefix + "work.karmada.io/works/karmada-es-eu/w", prefix + "work.karmada.io/works/karmada-es-eu/x"
+	wild := filepath.Join(t.TempDir(), "wild.yaml")
+	require.NoError(t, os.WriteFile(wild, []byte(strings.Replace(string(read(t, ours)), "[secrets, works.work.karmada.io]", "['*.*']", 1)), 0o600))
+	onlySecrets := filepath.Join(t.TempDir(), "secrets.yaml")
+	require.NoError(t, os.WriteFile(onlySecrets, []byte(strings.Replace(string(read(t, ours)), ", works.work.karmada.io", "", 1)), 0o600))
+	many := data{}
+	for i := range 300 {
+		key := fmt.Sprintf("%ssecrets/a/%03d", prefix, i)
+		many[key] = secret(t, ours, key, "x")
+	}
+	for _, key := range []string{u, v} {
+		many[key] = secret(t, theirs, key, "x")
+	}
 	identity := filepath.Join(t.TempDir(), "identity.yaml")
 	require.NoError(t, os.WriteFile(identity, []byte("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{identity: {}}]}]\n"), 0o600))
 	others := filepath.Join(t.TempDir(), "others.yaml")
@@ -116,17 +143,24 @@ func TestEnsure(t *testing.T) {
 		"silent about Secrets":     {reason: "every Secret would be an error", path: others, stored: data{s: secret(t, ours, s, "x")}, err: ErrKeyLost, says: s},
 		"one is damaged":           {reason: "the others are to be served", path: ours, stored: data{s: "k8s:enc:secretbox:v1:key1:damaged", u: secret(t, ours, u, "x")}},
 		"one is of another":        {reason: "the others are to be served", path: ours, stored: data{s: secret(t, theirs, s, "x"), u: secret(t, ours, u, "x")}},
+		"several are of another":   {reason: "a key is missing, though most are readable", path: ours, stored: many, err: ErrKeyLost, says: "2 of 302"},
+		"Works alone":              {reason: "they are encrypted, too", path: theirs, stored: data{w: secret(t, ours, w, "x")}, err: ErrKeyLost, says: w},
+		"Works of another key":     {reason: "they are encrypted, too", path: ours, stored: data{s: secret(t, ours, s, "x"), w: secret(t, theirs, w, "x"), x: secret(t, theirs, x, "x")}, err: ErrKeyLost, says: "2 of 3"},
+		"Works are left out":       {reason: "every Work would be an error", path: onlySecrets, stored: data{w: secret(t, ours, w, "x")}, err: ErrKeyLost, says: w},
+		"Works are readable":       {reason: "it reads what is there", path: ours, stored: data{w: secret(t, ours, w, "x")}},
+		"everything is encrypted":  {reason: "it reads what is there", path: wild, stored: data{s: secret(t, ours, s, "x"), w: secret(t, ours, w, "x"), prefix + "deployments/a/b": secret(t, ours, prefix+"deployments/a/b", "x")}},
+		"everything, of another":   {reason: "all kinds are tried", path: wild, stored: data{prefix + "deployments/a/b": secret(t, theirs, prefix+"deployments/a/b", "x")}, err: ErrKeyLost, says: "deployments"},
 		"KMS is asked later":       {reason: "it may be away for a while", path: identity, stored: data{s: "k8s:enc:kms:v2:k:..."}},
 		"not a file":               {reason: "Kubernetes says what is wrong", path: damaged, stored: data{s: secret(t, ours, s, "x")}, says: "encryption"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var made []byte
-			create := func(data []byte) error { made = data; return nil }
+			create := func(data []byte) error { made = data; return os.WriteFile(tt.path, data, 0o600) }
 			if tt.foreign {
 				create = nil
 			}
-			err := Ensure(t.Context(), tt.path, create, tt.stored.visit)
+			err := Ensure(t.Context(), tt.path, create, in(tt.stored))
 			if tt.err == nil && tt.says == "" {
 				require.NoError(t, err, tt.reason)
 			} else {
@@ -141,13 +175,62 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
+// Two servers begin at once, each with a key of its own.
+func TestServersHaveTheSameKeys(t *testing.T) {
+	create := func(path string) func([]byte) error {
+		return func(data []byte) error { return os.WriteFile(path, data, 0o600) }
+	}
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first.yaml"), filepath.Join(dir, "second.yaml")
+	empty := data{}
+	stored := in(empty)
+	require.NoError(t, Ensure(t.Context(), first, create(first), stored))
+	// The second one saw an empty datastore, before the first left its mark.
+	require.NoError(t, os.WriteFile(second, read(t, newFile(t)), 0o600))
+	err := Ensure(t.Context(), second, create(second), stored)
+	require.ErrorIs(t, err, ErrOtherKeys)
+	require.ErrorContains(t, err, second)
+	require.ErrorContains(t, err, stored.Mark, "the way out")
+	require.NoError(t, Ensure(t.Context(), first, create(first), stored), "the first one starts again")
+	require.NoError(t, os.WriteFile(second, read(t, first), 0o600))
+	require.NoError(t, Ensure(t.Context(), second, create(second), stored), "with the same file, it starts")
+
+	// A key is changed in order.
+	another := read(t, newFile(t))
+	key := string(another[bytes.Index(another, []byte("secret: "))+len("secret: "):])
+	key = key[:strings.IndexByte(key, '\n')]
+	both := strings.Replace(string(read(t, first)), "          keys:\n", "          keys:\n            - name: key2\n              secret: "+key+"\n", 1)
+	rotated := filepath.Join(dir, "both.yaml")
+	require.NoError(t, os.WriteFile(rotated, []byte(both), 0o600))
+	require.NoError(t, Ensure(t.Context(), rotated, create(rotated), stored))
+	last := strings.Replace(string(another), "name: key1", "name: key2", 1)
+	require.NoError(t, os.WriteFile(rotated, []byte(last), 0o600))
+	require.NoError(t, Ensure(t.Context(), rotated, create(rotated), stored), "the mark went along")
+	require.ErrorIs(t, Ensure(t.Context(), first, create(first), stored), ErrOtherKeys, "the old key alone is another")
+
+	// Without a start in between, what is stored tells that the keys are right.
+	const s = prefix + "secrets/default/s"
+	empty[s] = secret(t, first, s, "x")
+	require.NoError(t, Ensure(t.Context(), first, create(first), stored))
+	require.ErrorIs(t, Ensure(t.Context(), rotated, create(rotated), stored), ErrKeyLost)
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return content
+}
+
 func TestErrorsOfOthers(t *testing.T) {
 	broken := errors.New("broken")
 	failing := func(context.Context, string, func(string, []byte) bool) error { return broken }
 	create := func([]byte) error { return nil }
+	unmarked := Datastore{Visit: data{}.visit, Swap: func(context.Context, []byte, []byte) ([]byte, error) { return nil, broken }}
+	require.ErrorIs(t, Ensure(t.Context(), newFile(t), create, unmarked), broken)
 	missing := filepath.Join(t.TempDir(), FileName)
-	require.ErrorIs(t, Ensure(t.Context(), missing, create, failing), broken, "nothing is made unless it is known that nothing is encrypted")
-	require.ErrorIs(t, Ensure(t.Context(), newFile(t), create, failing), broken)
-	require.ErrorIs(t, Ensure(t.Context(), missing, func([]byte) error { return broken }, data{}.visit), broken)
-	require.Error(t, Ensure(t.Context(), filepath.Join(newFile(t), "x"), create, data{}.visit), "a file as a directory")
+	require.ErrorIs(t, Ensure(t.Context(), missing, create, Datastore{Visit: failing}), broken, "nothing is made unless it is known that nothing is encrypted")
+	require.ErrorIs(t, Ensure(t.Context(), newFile(t), create, Datastore{Visit: failing}), broken)
+	require.ErrorIs(t, Ensure(t.Context(), missing, func([]byte) error { return broken }, in(data{})), broken)
+	require.Error(t, Ensure(t.Context(), filepath.Join(newFile(t), "x"), create, in(data{})), "a file as a directory")
 }

@@ -6,11 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/server/options/encryptionconfig"
-	"k8s.io/apiserver/pkg/storage/value"
 )
 
 var (
@@ -19,21 +14,22 @@ var (
 	ErrKeyLost = errors.New("key of encryption at rest lost")
 	// ErrMissing means that a file that somebody else has to bring is not there.
 	ErrMissing = errors.New("file of encryption at rest missing")
+	// ErrOtherKeys means that the API servers of one federation have different keys.
+	ErrOtherKeys = errors.New("keys of encryption at rest are not those of this datastore")
 )
 
-// encrypted begins every value that a provider of Kubernetes has encrypted.
-const encrypted = "k8s:enc:"
-
-// localKeys begin values whose key is in the file itself, not in a KMS that may be
-// away for a while.
-var localKeys = []string{encrypted + "secretbox:", encrypted + "aesgcm:", encrypted + "aescbc:"}
-
-// samples is how many Secrets are tried with the keys at a start.
-const samples = 100
-
-// Datastore visits the values of keys below a path of the API server's prefix, such
-// as "secrets/", until visit returns false.
-type Datastore func(ctx context.Context, path string, visit func(key string, data []byte) bool) error
+// Datastore is what the keys have to fit.
+type Datastore struct {
+	// Visit goes through what is stored below a path of the API server's prefix, such
+	// as "secrets/", until visit returns false.
+	Visit func(ctx context.Context, below string, visit func(key string, data []byte) bool) error
+	// Mark is the key of a value that is nobody's object: something that is encrypted
+	// as a Secret, for the next server to try its keys on. See Swap.
+	Mark string
+	// Swap puts next at Mark if old is there, nil for nothing, and returns what is
+	// there then.
+	Swap func(ctx context.Context, old, next []byte) ([]byte, error)
+}
 
 // Ensure makes sure that the file at path is there and fits what is stored. It is
 // made, with create, if nothing in the datastore is encrypted; create nil is for a
@@ -49,7 +45,7 @@ func Ensure(ctx context.Context, path string, create func(data []byte) error, st
 		return fmt.Errorf("%s is not there: put it there; \"apiserver credentials\" makes it in a Secret: %w", path, ErrMissing)
 	}
 	found := ""
-	err = stored(ctx, "", func(key string, data []byte) bool {
+	err = stored.Visit(ctx, "", func(key string, data []byte) bool {
 		if bytes.HasPrefix(data, []byte(encrypted)) {
 			found = key
 		}
@@ -68,58 +64,25 @@ func Ensure(ctx context.Context, path string, create func(data []byte) error, st
 	if err := create(data); err != nil {
 		return fmt.Errorf("encryption at rest: write %s: %w", path, err)
 	}
-	return nil
+	// Another server may have made one for itself at the same time.
+	return fits(ctx, path, stored)
 }
 
-// fits tries the keys on some Secrets. If none can be read, the file is another
-// federation's. A single one that cannot is damaged, and no reason not to start.
+// fits makes sure that the keys read what is stored, and that every other server of
+// this datastore has them.
 func fits(ctx context.Context, path string, stored Datastore) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var transformer value.Transformer
-	var load, last error
-	tried, readable := 0, false
-	err := stored(ctx, "secrets/", func(key string, data []byte) bool {
-		if !local(data) {
-			return true
-		}
-		if transformer == nil {
-			if transformer, load = secretsTransformer(ctx, path); load != nil {
-				return false
-			}
-		}
-		tried++
-		if _, _, err := transformer.TransformFromStorage(ctx, data, value.DefaultContext(key)); err != nil {
-			last = fmt.Errorf("%s: %w", key, err)
-		} else {
-			readable = true
-		}
-		return !readable && tried < samples
-	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("encryption at rest: try %s: %w", path, err)
-	case load != nil:
-		return load
-	case tried > 0 && !readable:
-		return fmt.Errorf("no key in %s can read the Secrets in the datastore (the last one tried is %w): put the file back that they were written with: %w", path, last, ErrKeyLost)
-	}
-	return nil
-}
-
-func local(data []byte) bool {
-	for _, prefix := range localKeys {
-		if strings.HasPrefix(string(data[:min(len(data), len(prefix))]), prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-func secretsTransformer(ctx context.Context, path string) (value.Transformer, error) {
-	config, err := encryptionconfig.LoadEncryptionConfig(ctx, path, false, "")
+	defer cancel() // a KMS is asked in the background
+	keys, err := load(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("encryption at rest: %w", err)
+		return err
 	}
-	return encryptionconfig.StaticTransformers(config.Transformers).TransformerForResource(schema.GroupResource{Resource: "secrets"}), nil
+	tried, err := keys.try(ctx, stored)
+	if err != nil {
+		return fmt.Errorf("encryption at rest: try %s: %w", path, err)
+	}
+	if err := tried.verdict(ctx, path); err != nil {
+		return err
+	}
+	return keys.mark(ctx, path, stored, tried)
 }

@@ -60,3 +60,24 @@ func get(ctx context.Context, client *clientv3.Client, from, end string) (*clien
 	defer cancel()
 	return client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize))
 }
+
+// Swap puts next at a key if old is there, nil for nothing, and returns what is there
+// then.
+func Swap(ctx context.Context, client *clientv3.Client, key string, old, next []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	as := clientv3.Compare(clientv3.Value(key), "=", string(old))
+	if old == nil {
+		as = clientv3.Compare(clientv3.CreateRevision(key), "=", 0)
+	}
+	done, err := client.Txn(ctx).If(as).Then(clientv3.OpPut(key, string(next))).Else(clientv3.OpGet(key)).Commit()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("write %s in etcd: %w", key, err)
+	case done.Succeeded:
+		return next, nil
+	case len(done.Responses[0].GetResponseRange().Kvs) == 0:
+		return nil, nil // somebody deleted it
+	}
+	return done.Responses[0].GetResponseRange().Kvs[0].Value, nil
+}

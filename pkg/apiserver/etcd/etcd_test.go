@@ -97,6 +97,30 @@ func TestSocketPath(t *testing.T) {
 	}
 }
 
+func TestSwap(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	server, client := start(t, t.TempDir())
+	for _, step := range []struct{ reason, old, next, want string }{
+		{"nothing is there", "", "a", "a"},
+		{"somebody was faster", "", "b", "a"},
+		{"it is what was seen", "a", "b", "b"},
+		{"it is not what was seen", "a", "c", "b"},
+	} {
+		var old []byte
+		if step.old != "" {
+			old = []byte(step.old)
+		}
+		got, err := Swap(t.Context(), client, "k", old, []byte(step.next))
+		require.NoError(t, err)
+		assert.Equal(t, step.want, string(got), step.reason)
+	}
+	got, err := Swap(t.Context(), client, "gone", []byte("a"), []byte("b"))
+	require.NoError(t, err)
+	assert.Nil(t, got, "it was deleted")
+	require.NoError(t, client.Close())
+	server.Stop()
+}
+
 func TestCannotStart(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	file := filepath.Join(t.TempDir(), "file")

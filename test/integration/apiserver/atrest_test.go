@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/flotilla-io/flotilla/pkg/apiserver/encryption"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
 )
 
@@ -110,4 +111,36 @@ func TestKeysOfEncryption(t *testing.T) {
 	_, err = secrets.Get(t.Context(), "new", metav1.GetOptions{})
 	require.NoError(t, err, "put back, all is well")
 	server.stop(t, syscall.SIGTERM)
+
+	// The whole directory is lost: nothing takes its place.
+	pki := filepath.Join(dir, "data", "pki")
+	require.NoError(t, os.Rename(pki, pki+".lost"))
+	said = spawn(t, flags...).failed(t)
+	assert.Contains(t, said, pki)
+	assert.Contains(t, said, "put the directory back")
+	require.NoFileExists(t, filepath.Join(pki, "ca.crt"), "no CA takes the place of the lost one")
+	// The key of encryption alone was kept apart.
+	require.NoError(t, os.MkdirAll(pki, 0o700))
+	require.NoError(t, os.WriteFile(key, []byte(made), 0o600))
+	assert.Contains(t, spawn(t, flags...).failed(t), "put the directory back")
+	require.NoFileExists(t, filepath.Join(pki, "ca.crt"))
+}
+
+// Two servers over one etcd, each with a data directory of its own.
+func TestASecondServerHasTheSameKeys(t *testing.T) {
+	t.Parallel()
+	dir, port := t.TempDir(), freePort(t)
+	serve(t, dir, port)
+	endpoint := "unix://" + filepath.Join(dir, "data", "etcd", "etcd.sock")
+	second := filepath.Join(t.TempDir(), "data")
+	flags := []string{"--data-dir=" + second, "--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(freePort(t)), "--etcd-servers=" + endpoint}
+	assert.Contains(t, spawn(t, flags...).failed(t), "put the directory back", "it would make a CA of its own")
+
+	// The CA came along, the key of encryption did not, and nothing is encrypted yet.
+	require.NoError(t, os.CopyFS(filepath.Join(second, "pki"), os.DirFS(filepath.Join(dir, "data", "pki"))))
+	key := filepath.Join(second, "pki", "encryption.yaml")
+	config, err := encryption.NewConfig()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(key, config, 0o600))
+	assert.Contains(t, spawn(t, flags...).failed(t), key+" has other keys")
 }
