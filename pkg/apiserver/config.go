@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
@@ -53,6 +54,9 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 	generic.OpenAPIV3Config.Info.Title = "Flotilla"
 	generic.Authorization.Authorizer = union.New(authorizer.ForClusters(), generic.Authorization.Authorizer)
 	generic.Authentication.Authenticator = guard.Wrap(generic.Authentication.Authenticator)
+	generic.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(guard.Handler(api), c)
+	}
 
 	serviceResolver := webhook.NewDefaultServiceResolver()
 	kube, initializers, err := controlplaneapiserver.CreateConfig(opts, generic, informers, storageFactory, serviceResolver,

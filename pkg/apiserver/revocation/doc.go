@@ -12,10 +12,10 @@
 //   - It fails closed. Until the ConfigMap has been read, or found not to be there,
 //     requests of agents wait, and are refused if that takes too long.
 //   - A refused request is answered 401, as one with a certificate of another CA is.
-//   - A request is looked at when it begins. A watch that is open when its agent is
-//     revoked goes on until it ends, within the hour.
+//   - A request is looked at when it begins, and ended when its agent is revoked
+//     meanwhile, be it a watch.
 //
 // # Concurrency
 //
-// Check and Wrap's result may be used from many goroutines; Run is called once.
+// Check, and what Wrap and Handler return, may be used from many goroutines; Run is called once.
 package revocation

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,10 +35,15 @@ type Guard struct {
 	// known is closed when state is set for the first time.
 	known    chan struct{}
 	patience time.Duration
+
+	mu   sync.Mutex
+	open map[*open]struct{}
 }
 
 // New returns a Guard that refuses every agent until it runs.
-func New() *Guard { return &Guard{known: make(chan struct{}), patience: patience} }
+func New() *Guard {
+	return &Guard{known: make(chan struct{}), patience: patience, open: map[*open]struct{}{}}
+}
 
 // Wrap returns an authenticator that also asks the Guard.
 func (g *Guard) Wrap(inner authenticator.Request) authenticator.Request {
@@ -77,6 +83,11 @@ func (g *Guard) check(ctx context.Context, cert *x509.Certificate) error {
 	if err := g.wait(ctx); err != nil {
 		return fmt.Errorf("client certificate of %s: %w", cert.Subject.CommonName, err)
 	}
+	return g.judge(cert)
+}
+
+// judge says whether a certificate counts, as far as is known by now.
+func (g *Guard) judge(cert *x509.Certificate) error {
 	cluster := strings.TrimPrefix(cert.Subject.CommonName, names.AgentUserPrefix)
 	if at, revoked := g.state.Load().Revoked(cluster, cert); revoked {
 		return fmt.Errorf("client certificate of %s, issued %s: %w: all up to %s are; the agent has to join anew, with a token",
@@ -118,6 +129,7 @@ func (g *Guard) set(revocations identity.Revocations) {
 	if g.state.Swap(&revocations) == nil {
 		close(g.known)
 	}
+	g.endRevoked()
 }
 
 // begin says that nothing is revoked, unless somebody said otherwise.

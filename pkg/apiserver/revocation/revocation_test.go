@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/flotilla-io/flotilla/api/names"
@@ -130,6 +132,47 @@ func TestWhatIsSaidIsNotForgotten(t *testing.T) {
 	guard.begin()
 	_, _, err := guard.Wrap(known("system:cluster:eu", "system:clusters")).AuthenticateRequest(request(t.Context(), "system:cluster:eu", noon))
 	require.ErrorIs(t, err, ErrRevoked, "the news came before the end of the first list")
+}
+
+// A watch that is being answered ends with its certificate, not when its client likes.
+func TestOpenRequestsEnd(t *testing.T) {
+	guard := New()
+	guard.begin()
+	began, ended := make(chan string, 2), make(chan error, 2)
+	handler := guard.Handler(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		began <- "began"
+		<-req.Context().Done()
+		ended <- context.Cause(req.Context())
+	}))
+	serve := func(ctx context.Context, cn string, issued time.Time) *httptest.ResponseRecorder {
+		req := request(ctx, cn, issued)
+		who := &user.DefaultInfo{Name: cn, Groups: []string{"system:clusters"}}
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, req.WithContext(genericapirequest.WithUser(req.Context(), who)))
+		return recorder
+	}
+	ctx, leave := context.WithCancelCause(t.Context())
+	go serve(ctx, "system:cluster:eu", noon)
+	go serve(ctx, "system:cluster:ap", noon)
+	<-began
+	<-began
+	guard.set(identity.Revocations{"eu": noon.Add(-time.Second)})
+	guard.set(identity.Revocations{"eu": noon})
+	require.ErrorIs(t, <-ended, ErrRevoked, "eu's ends, at the second of these")
+	select {
+	case err := <-ended:
+		require.NoError(t, err, "ap's goes on")
+	default:
+	}
+	assert.Equal(t, http.StatusUnauthorized, serve(t.Context(), "system:cluster:eu", noon).Code, "revoked between authentication and here")
+	gone := errors.New("gone")
+	leave(gone)
+	require.ErrorIs(t, <-ended, gone)
+	require.Eventually(t, func() bool {
+		guard.mu.Lock()
+		defer guard.mu.Unlock()
+		return len(guard.open) == 0
+	}, 10*time.Second, time.Millisecond, "nothing is kept")
 }
 
 func TestRunFollowsTheConfigMap(t *testing.T) {

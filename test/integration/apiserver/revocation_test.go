@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -77,4 +79,37 @@ func TestRevokedAgentsAreRefused(t *testing.T) {
 
 	admin := clientFor(t, fed.admin)
 	assert.NoError(t, admin.Get(t.Context(), client.ObjectKey{Name: "kube-system"}, &corev1.Namespace{}), "people are not revoked like this")
+}
+
+// The client says how long a watch lasts; a revocation has the last word.
+func TestWatchesOfRevokedAgentsEnd(t *testing.T) {
+	t.Parallel()
+	join(t, "watched")
+	join(t, "watched-2")
+	watch := func(cluster string) <-chan watch.Event {
+		c, err := dynamic.NewForConfig(certified(t, cluster, time.Hour))
+		require.NoError(t, err)
+		years := int64(10 * 365 * 24 * 3600)
+		w, err := c.Resource(works).Namespace(names.ExecutionNamespace(cluster)).Watch(t.Context(), metav1.ListOptions{TimeoutSeconds: &years})
+		require.NoError(t, err)
+		t.Cleanup(w.Stop)
+		return w.ResultChan()
+	}
+	revoked, other := watch("watched"), watch("watched-2")
+	revoke(t, "watched", identity.Format(time.Now()))
+	deadline := time.After(patience)
+	for open := true; open; {
+		select {
+		case _, open = <-revoked:
+		case <-deadline:
+			require.FailNow(t, "the watch goes on")
+		}
+	}
+	create(t, configMapWork("watched-2", "w"))
+	select {
+	case _, open := <-other:
+		require.True(t, open, "the others' go on")
+	case <-deadline:
+		require.FailNow(t, "the other watch is silent")
+	}
 }
