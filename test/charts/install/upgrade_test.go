@@ -91,9 +91,8 @@ func (f *federation) workloads() []string {
 func (f *federation) same(federation, workloads []string) {
 	f.Helper()
 	after := f.objects()
-	for _, object := range federation {
-		require.Contains(f, after, object, "objects of the federation stay")
-	}
+	gone := slices.DeleteFunc(slices.Clone(federation), func(object string) bool { return slices.Contains(after, object) })
+	require.Empty(f, gone, "objects of the federation stay")
 	require.Equal(f, workloads, f.workloads(), "pods in the members stay")
 	f.clustersReady()
 	require.Equal(f, workloads, f.workloads(), "pods in the members stay")
