@@ -27,6 +27,8 @@ type cli struct {
 	random     func([]byte)
 	// dial connects to the federation or to a member.
 	dial func(what string, flags *genericclioptions.ConfigFlags) (*cluster, error)
+	// helm opens Helm in a member.
+	helm func(*memberFlags) (*releases, error)
 	// pause lets time pass.
 	pause func(ctx context.Context, d time.Duration) error
 }
@@ -42,7 +44,7 @@ func NameOf(executable string) string {
 
 // NewCommand is fedctl. name is what it is called in messages, see NameOf.
 func NewCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes, dial: connect, pause: pause})
+	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes, dial: connect, helm: (*memberFlags).releases, pause: pause})
 }
 
 func newCommand(c *cli) *cobra.Command {

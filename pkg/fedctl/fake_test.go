@@ -52,6 +52,7 @@ type desk struct {
 	ca                 []byte
 	now                time.Time
 	broken             map[string]error
+	releases           *releases // of Helm in the member
 	// kubeconfig changes that of the federation.
 	kubeconfig func(*rest.Config)
 	// meanwhile is what others do while fedctl pauses.
@@ -78,6 +79,7 @@ func newDesk(t *testing.T, federation ...client.Object) *desk {
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid-fed"}},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-public", Name: "cluster-info"}, Data: map[string]string{"kubeconfig": string(info)}},
 	)...)
+	d.releases = newReleases(t)
 	d.member = d.newClient(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid-member"}})
 	return d
 }
@@ -138,7 +140,7 @@ func (d *desk) types(line string) string {
 	n := byte(0)
 	c := &cli{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(d.in), Out: &out, ErrOut: &out},
-		name:      "fedctl", dial: d.dial, pause: d.pause,
+		name:      "fedctl", dial: d.dial, helm: func(*memberFlags) (*releases, error) { return d.releases, nil }, pause: d.pause,
 		random: func(b []byte) {
 			for i := range b {
 				b[i] = n

@@ -22,15 +22,18 @@ type leave struct {
 	mode            clusterv1alpha1.ClusterSyncMode
 	cluster         string
 	deleteWorkloads bool
+	agentStopped    bool
 	yes             bool
 	timeout         time.Duration
 }
 
 func (c *cli) unregisterCommand() *cobra.Command {
 	l := &leave{cli: c, mode: clusterv1alpha1.Pull}
-	return l.command("unregister NAME", "Take out a member that has an agent of its own (pull mode)", `Take out a member that has an agent of its own: its certificate and its tokens do
+	cmd := l.command("unregister NAME", "Take out a member that has an agent of its own (pull mode)", `Take out a member that has an agent of its own: its certificate and its tokens do
 not count from now on, and its Cluster is deleted. With --member-kubeconfig, the
 agent is removed from the member, too.`)
+	cmd.Flags().BoolVar(&l.agentStopped, "agent-stopped", false, "the agent, which was not installed with Helm, is stopped: it would bring back what --delete-workloads deletes")
+	return cmd
 }
 
 func (c *cli) unjoinCommand() *cobra.Command {
@@ -92,6 +95,9 @@ func (l *leave) run(ctx context.Context) error {
 		}
 	}
 	if l.deleteWorkloads {
+		if err := m.checkAgent(); err != nil {
+			return err
+		}
 		if err := m.survey(ctx); err != nil {
 			return err
 		}

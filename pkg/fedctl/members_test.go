@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -160,6 +161,48 @@ func TestTheWrongMemberIsNotTouched(t *testing.T) {
 	d := newDesk(t, newCluster("eu", "uid-of-another", clusterv1alpha1.Pull))
 	require.Contains(t, d.types("unregister eu --member-kubeconfig m --delete-workloads --yes"), "that is another member")
 	require.NoError(t, d.federation.Get(t.Context(), client.ObjectKey{Name: "eu"}, &clusterv1alpha1.Cluster{}), "nothing was done")
+}
+
+func TestWhatAnAgentLeavesIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		values map[string]any
+		stays  string
+	}{
+		"as usual":   {map[string]any{}, "flotilla-agent-identity-of-another"},
+		"other name": {map[string]any{"fullnameOverride": "fleet"}, "flotilla-agent-identity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, newCluster("eu", "uid-member", clusterv1alpha1.Pull))
+			values := loader.MergeMaps(testValues(), c.values)
+			values["agent"].(map[string]any)["persistence"] = map[string]any{"enabled": true}
+			require.NoError(t, d.releases.put(t.Context(), values, false))
+			prefix, ok := c.values["fullnameOverride"].(string)
+			if !ok {
+				prefix = "flotilla"
+			}
+			for _, secret := range []string{prefix + "-agent-identity", c.stays} {
+				require.NoError(t, d.member.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: memberNamespace, Name: secret}}))
+			}
+			require.Contains(t, d.types("unregister eu --member-kubeconfig m"), "PersistentVolumeClaim flotilla-system/"+prefix+"-agent-state stays")
+			left := &corev1.SecretList{}
+			require.NoError(t, d.member.List(t.Context(), left))
+			require.Len(t, left.Items, 1)
+			require.Equal(t, c.stays, left.Items[0].Name)
+		})
+	}
+}
+
+func TestWorkloadsAreNotDeletedUnderAnAgent(t *testing.T) {
+	d := newDesk(t, newCluster("eu", "uid-member", clusterv1alpha1.Pull))
+	d.types("token create --cluster eu --print-only-token")
+	out := d.types("unregister eu --member-kubeconfig m --delete-workloads --yes")
+	require.Contains(t, out, "add --agent-stopped")
+	require.NoError(t, d.federation.Get(t.Context(), client.ObjectKey{Name: "eu"}, &clusterv1alpha1.Cluster{}), "nothing was done")
+	tokens, err := listTokens(t.Context(), d.federation)
+	require.NoError(t, err)
+	require.Len(t, tokens, 1)
+	require.NotContains(t, d.types("unregister eu --member-kubeconfig m --delete-workloads --yes --agent-stopped"), "was not installed with Helm")
+	require.Contains(t, d.types("unregister eu --member-kubeconfig m"), "There is no Helm release")
 }
 
 func TestHelp(t *testing.T) {

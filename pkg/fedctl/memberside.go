@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 
+	release "helm.sh/helm/v4/pkg/release/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 )
@@ -56,7 +61,7 @@ func (m *memberSide) removeOurs(ctx context.Context) error {
 		}
 		return nil
 	}
-	helm, err := m.member.releases()
+	helm, err := m.helm(&m.member)
 	if err != nil {
 		return err
 	}
@@ -66,6 +71,10 @@ func (m *memberSide) removeOurs(ctx context.Context) error {
 	}
 	if name := clusterNameIn(values); values != nil && name != m.leave.cluster {
 		return fmt.Errorf("helm release %s/%s is the agent of cluster %s, not of %s: it stays", m.member.namespace, agentRelease, name, m.leave.cluster)
+	}
+	found, err := helm.last()
+	if err != nil {
+		return err
 	}
 	removed, err := helm.remove()
 	if err != nil {
@@ -78,13 +87,64 @@ func (m *memberSide) removeOurs(ctx context.Context) error {
 	if err := m.agentGone(ctx); err != nil {
 		return err
 	}
-	// The agent made this one by itself.
-	identity := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.member.namespace, Name: identitySecret}}
-	if err := client.IgnoreNotFound(m.cluster.Delete(ctx, identity)); err != nil {
-		return fmt.Errorf("secret %s/%s of the member: %w", m.member.namespace, identitySecret, err)
+	left := leftBy(found)
+	for _, key := range left.identities { // the agent made it by itself
+		identity := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+		if err := client.IgnoreNotFound(m.cluster.Delete(ctx, identity)); err != nil {
+			return fmt.Errorf("secret %s of the member: %w", key, err)
+		}
+	}
+	for _, claim := range left.claims {
+		m.say("PersistentVolumeClaim %s/%s stays, with what the agent knew: delete it unless the member comes back to this federation", m.member.namespace, claim)
 	}
 	m.say("Removed the agent from the member; namespace %s stays", m.member.namespace)
 	return nil
+}
+
+var errAgentUnknown = errors.New("the agent was not installed with Helm, so it cannot be stopped from here")
+
+// checkAgent makes sure that nothing brings back what is deleted: an agent repairs drift also when nobody knows
+// it any more.
+func (m *memberSide) checkAgent() error {
+	if m.mode == clusterv1alpha1.Push || m.agentStopped {
+		return nil
+	}
+	helm, err := m.helm(&m.member)
+	if err != nil {
+		return err
+	}
+	found, err := helm.last()
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return fmt.Errorf("%w: there is no release %s in namespace %s of the member. It would bring back what is deleted: name its --namespace, or stop it and add --agent-stopped",
+			errAgentUnknown, agentRelease, m.member.namespace)
+	}
+	return nil
+}
+
+// remains are what a release leaves behind.
+type remains struct {
+	identities []types.NamespacedName
+	claims     []string
+}
+
+var identityArg = regexp.MustCompile(`--identity-secret=([a-z0-9.-]+)/([a-z0-9.-]+)`)
+
+// leftBy finds out from what was installed, whose names values decide.
+func leftBy(installed *release.Release) remains {
+	var out remains
+	for _, match := range identityArg.FindAllStringSubmatch(installed.Manifest, -1) {
+		out.identities = append(out.identities, types.NamespacedName{Namespace: match[1], Name: match[2]})
+	}
+	for _, document := range strings.Split(installed.Manifest, "\n---\n") {
+		claim := &metav1.PartialObjectMetadata{}
+		if err := yaml.Unmarshal([]byte(document), claim); err == nil && claim.Kind == "PersistentVolumeClaim" {
+			out.claims = append(out.claims, claim.Name)
+		}
+	}
+	return out
 }
 
 // agentGone waits until the agent's pods are gone: until then it repairs what is deleted.
@@ -99,9 +159,6 @@ func (m *memberSide) agentGone(ctx context.Context) error {
 		return len(pods.Items) == 0, fmt.Sprintf("%s left", plural(len(pods.Items), "pod")), nil
 	})
 }
-
-// identitySecret is where the chart lets the agent keep its key.
-const identitySecret = "flotilla-agent-identity"
 
 // ignoreEnd takes an answer that ends without a newline.
 func ignoreEnd(err error) error {

@@ -78,7 +78,7 @@ func (r *register) run(ctx context.Context) error {
 	if _, err := member.id(ctx); err != nil {
 		return err
 	}
-	helm, err := r.member.releases()
+	helm, err := r.helm(&r.member)
 	if err != nil {
 		return err
 	}

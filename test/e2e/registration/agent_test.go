@@ -42,7 +42,7 @@ func newSite(t *testing.T, member, cluster string) *site {
 	t.Cleanup(func() {
 		s.stop()
 		// The next test finds the member as this one did.
-		_, _ = s.tryFedctl("unregister", cluster, "--member-kubeconfig="+s.Kubeconfig(member), "--delete-workloads", "--yes")
+		_, _ = s.tryFedctl("unregister", cluster, "--member-kubeconfig="+s.Kubeconfig(member), "--delete-workloads", "--yes", "--agent-stopped")
 	})
 	return s
 }

@@ -1,6 +1,14 @@
 package registration
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -79,7 +87,8 @@ func TestAShortCertificateIsRevokedToo(t *testing.T) {
 	s := newSite(t, "ap", "short")
 	i := s.invite()
 	s.fedctl(s.registration(i, "--timeout=0")...)
-	// The signer does not date these back, and they were issued a moment before the revocation.
+	// The signer dates these back as all others, but does not take that off their life. This one is issued a
+	// moment before the revocation.
 	s.Run("ap", "patch", "deployment", "flotilla-agent", "--namespace=flotilla-system", "--type=json",
 		`--patch=[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--certificate-lifetime=1h"}]`)
 	s.present(i.Token)
@@ -88,7 +97,17 @@ func TestAShortCertificateIsRevokedToo(t *testing.T) {
 	crt, key := s.stored()
 	old := s.with(crt, key)
 	s.Run(old, "get", "cluster", "short")
-	s.fedctl("unregister", "short")
+	// What nobody has decided about yet would be issued a moment after it.
+	pending, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "system:cluster:short", Organization: []string{"system:clusters"}},
+	}, pending)
+	require.NoError(t, err)
+	s.Apply(lab.Fed, fmt.Sprintf("apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {name: undecided}\nspec: {signerName: kubernetes.io/kube-apiserver-client, usages: [digital signature, client auth], request: %s}\n",
+		base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request}))))
+	require.NotContains(t, s.fedctl("unregister", "short"), "no certificate request")
+	s.Gone(lab.Fed, "csr", "undecided")
 	require.Contains(t, s.Refused(old, "get", "cluster", "short"), "nauthorized")
 }
 
