@@ -61,7 +61,7 @@ func (l *leave) shutOut(ctx context.Context, f *cluster) error {
 		}
 		l.say("Revoked the agent's certificates, and deleted %s and %s", plural(tokens, "token"), plural(requests, "certificate request"))
 		if made.later != "" {
-			l.warn("ConfigMap kube-system/%s has %s for cluster %s, which is later than now, and stays: until then no certificate of its agent counts. Set a time in RFC 3339 there if that is wrong",
+			l.warn("ConfigMap kube-system/%s has %s for cluster %s, which is not before now, and stays: until then no certificate of its agent counts. Set a time in RFC 3339 there if that is wrong",
 				names.RevokedAgents, made.later, l.cluster)
 		}
 		return nil
@@ -87,12 +87,9 @@ func revoke(ctx context.Context, f *cluster, name string) (revocation, error) {
 				config.Data = map[string]string{}
 			}
 			made = revocation{at: f.clock.now()} // after the read, which has brought the server's time
-			// A time that cannot be read revokes everything.
-			if text, ok := config.Data[name]; ok {
-				if before, err := time.Parse(time.RFC3339, text); err != nil || before.After(made.at) {
-					made.later = fmt.Sprintf("%q", text)
-					return nil
-				}
+			if text, ok := config.Data[name]; ok && !before(text, made.at) {
+				made.later = fmt.Sprintf("%q", text)
+				return nil
 			}
 			config.Data[name] = identity.Format(made.at)
 			return nil
@@ -103,6 +100,12 @@ func revoke(ctx context.Context, f *cluster, name string) (revocation, error) {
 		return made, fmt.Errorf("revoke the certificates of cluster %s, ConfigMap kube-system/%s: %w", name, names.RevokedAgents, err)
 	}
 	return made, nil
+}
+
+// before tells whether a revocation is from before a time. One that cannot be read revokes everything.
+func before(text string, at time.Time) bool {
+	then, err := time.Parse(time.RFC3339, text)
+	return err == nil && !then.After(at)
 }
 
 // deleteRequestsOf deletes the certificate requests that would make somebody the agent of a cluster, whoever
