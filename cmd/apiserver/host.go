@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,18 +33,17 @@ func host(ctx context.Context, server *apiserver.Server, opts *apiserver.Options
 	if err := waitReady(ctx, server); err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+	leases, err := coordinationv1client.NewForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("manager: %w", err)
+	}
+	mgr, err := ctrl.NewManager(cfg, elect(ctrl.Options{
 		Scheme:  fedscheme.Scheme,
 		Metrics: metricsserver.Options{BindAddress: "0"}, // the API server's /metrics has them
 		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
-		// Several all-in-one processes over one etcd elect who acts.
-		LeaderElection:                len(opts.EtcdServers) > 0,
-		LeaderElectionID:              "flotilla-controllers",
-		LeaderElectionNamespace:       "kube-system",
-		LeaderElectionReleaseOnCancel: true,
 		// The queue by priority of this version can hang when it is shut down.
 		Controller: config.Controller{UsePriorityQueue: ptr.To(false)},
-	})
+	}, leases, identity(len(opts.EtcdServers) > 0)))
 	if err != nil {
 		return fmt.Errorf("manager: %w", err)
 	}

@@ -21,7 +21,6 @@ import (
 )
 
 const (
-	leaseName = "flotilla-controller-manager"
 	// shutdownTimeout is how long workers and hosted agents may take to finish.
 	shutdownTimeout = 10 * time.Second
 	// readyTimeout is how long the readiness probe waits for caches.
@@ -97,7 +96,7 @@ func run(ctx context.Context, opts *options) error {
 		Scheme:                        scheme.Scheme,
 		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		LeaderElection:                opts.leaderElect,
-		LeaderElectionID:              leaseName,
+		LeaderElectionID:              controlplane.LeaseName,
 		LeaderElectionNamespace:       opts.leaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		HealthProbeBindAddress:        opts.healthAddress,

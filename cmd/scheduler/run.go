@@ -75,9 +75,9 @@ func (o *options) validate() error {
 // leaseName keeps schedulers of different names out of each other's way.
 func (o *options) leaseName() string {
 	if o.schedulerName == policyv1alpha1.DefaultSchedulerName {
-		return "flotilla-scheduler"
+		return scheduler.LeaseName
 	}
-	return "flotilla-scheduler-" + o.schedulerName
+	return scheduler.LeaseName + "-" + o.schedulerName
 }
 
 func run(ctx context.Context, opts *options) error {

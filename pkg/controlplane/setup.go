@@ -28,6 +28,9 @@ type Options struct {
 	PolicyWorkers, TemplateWorkers, ClusterWorkers int
 }
 
+// LeaseName is the lease of whoever runs these controllers, in kube-system.
+const LeaseName = "flotilla-controller-manager"
+
 // SetupWithManager adds propagation, the cluster lifecycle and the hosting of
 // Push agents to a manager whose scheme is api/scheme. The scheduler is not among
 // them: it is a binary of its own, and the caller adds it where one process does

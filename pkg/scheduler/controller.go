@@ -26,6 +26,10 @@ import (
 // scheduleSubresource is where decisions are written.
 const scheduleSubresource = "schedule"
 
+// LeaseName is the lease of whoever runs the scheduler of the default name, in
+// kube-system.
+const LeaseName = "flotilla-scheduler"
+
 // DefaultWorkers is how many bindings of a scope are decided about at a time if
 // the options do not say. Deciding takes microseconds; workers wait for the API
 // server to take the write.
