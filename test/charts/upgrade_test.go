@@ -147,6 +147,33 @@ func TestRollingUpdates(t *testing.T) {
 }
 
 // Pods wait for Secrets that somebody makes: the chart, its hook, or the user.
+// Components read the server's URL from their kubeconfig once, so another one takes
+// other pods; anything else about a kubeconfig does not.
+func TestAnotherURLRestartsControllers(t *testing.T) {
+	annotations := func(port int) map[string]string {
+		values := sets(t)["host-ha"]
+		server, _ := values["apiServer"].(map[string]any)
+		if server == nil {
+			server = map[string]any{}
+			values["apiServer"] = server
+		}
+		server["port"] = port
+		r, err := render(values)
+		require.NoError(t, err)
+		out := map[string]string{}
+		for _, w := range workloads(t, r) {
+			out[w.name] = w.template.Annotations["checksum/server"]
+		}
+		return out
+	}
+	first, same, other := annotations(5443), annotations(5443), annotations(6443)
+	for _, name := range []string{"Deployment/flotilla-controller-manager", "Deployment/flotilla-scheduler"} {
+		require.NotEmpty(t, first[name], name)
+		assert.Equal(t, first[name], same[name])
+		assert.NotEqual(t, first[name], other[name])
+	}
+}
+
 func TestSecretsExist(t *testing.T) {
 	each(t, func(t *testing.T, r *rendering) {
 		made := []string{"flotilla-pki", "flotilla-controller-manager-kubeconfig", "flotilla-scheduler-kubeconfig"} // the hook
