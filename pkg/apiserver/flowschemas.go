@@ -46,14 +46,25 @@ func flowSchema(name, level string, precedence int32, flow flowcontrolv1.FlowDis
 	}
 }
 
+// complaints is after how many attempts a failure is logged again: a minute.
+const complaints = 60
+
 // ensureFlowSchemas creates what is missing. Requests are served without, too, so it
-// goes on until it can.
+// goes on until it can, and says what is in the way.
 func ensureFlowSchemas(ctx context.Context, client kubernetes.Interface) {
 	for _, schema := range flowSchemas() {
 		var last error
+		failures := 0
 		err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
 			_, last = client.FlowcontrolV1().FlowSchemas().Create(ctx, schema, metav1.CreateOptions{})
-			return last == nil || apierrors.IsAlreadyExists(last) || apierrors.IsInvalid(last), nil
+			if last == nil || apierrors.IsAlreadyExists(last) || apierrors.IsInvalid(last) {
+				return true, nil
+			}
+			if failures%complaints == 0 && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(last, "Creating a FlowSchema failed, trying again; until then, requests have the priority of anybody's", "flowSchema", schema.Name)
+			}
+			failures++
+			return false, nil
 		})
 		if err == nil && last != nil && !apierrors.IsAlreadyExists(last) {
 			klog.FromContext(ctx).Error(last, "Requests have the priority of anybody's", "flowSchema", schema.Name)

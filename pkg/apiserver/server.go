@@ -42,6 +42,7 @@ type Server struct {
 	guard      *revocation.Guard
 	metrics    []prometheus.Gatherer
 	token      string
+	failed     chan error // why the server cannot go on
 }
 
 // New prepares a server: certificates are made or renewed, the embedded etcd is
@@ -57,7 +58,7 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, lock: lock, memory: inmemory.New(), guard: revocation.New()}
+	s := &Server{opts: opts, lock: lock, memory: inmemory.New(), guard: revocation.New(), failed: make(chan error, 1)}
 	if err := s.prepare(ctx); err != nil {
 		s.release()
 		return nil, err
@@ -191,8 +192,8 @@ func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) 
 			return err
 		}
 		go func() {
-			if err := s.guard.Run(ctx, client); err != nil {
-				klog.FromContext(ctx).Error(err, "Agents are refused: revocations cannot be followed")
+			if err := s.guard.Run(ctx, client); err != nil && ctx.Err() == nil {
+				s.failed <- fmt.Errorf("revocations cannot be followed, so agents would be refused: %w", err)
 			}
 		}()
 		return nil
@@ -240,6 +241,13 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}()
 	defer func() { stopMemory(); <-memoryDone }()
+	go func() {
+		select {
+		case err := <-s.failed:
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
 	if s.etcd != nil {
 		go func() {
 			select {
