@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 	"github.com/flotilla-io/flotilla/pkg/identity"
@@ -282,4 +283,29 @@ func TestWhenCertificatesWereIssued(t *testing.T) {
 		issued := identity.IssuedAt(cert)
 		assert.False(t, issued.Before(before) || issued.After(after), "life %s: issued between %s and %s, taken for %s: has Kubernetes' signer changed?", life, before, after, issued)
 	}
+}
+
+// Whoever administers clusters does not get Secrets by having them sent somewhere.
+func TestClustersNameReadableSecrets(t *testing.T) {
+	t.Parallel()
+	const who = "cluster-person"
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "test-" + who},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "flotilla-admin"}, Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: who}}}
+	create(t, binding)
+	t.Cleanup(func() { _ = fed.Delete(context.Background(), binding) })
+	person := as(t, who)
+	eventually(t, func() bool { return allowed(t, person, "create", "cluster.karmada.io", "clusters", "") }, "the role is bound")
+	lure := clusterNamed("lure")
+	lure.Spec.APIEndpoint = "https://mine.example.com"
+	lure.Spec.SecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "kube-system", Name: "bootstrap-token-abcdef"}
+	err := clientFor(t, person).Create(t.Context(), lure)
+	require.True(t, apierrors.IsForbidden(err), "%v", err)
+	assert.ErrorContains(t, err, "kube-system/bootstrap-token-abcdef")
+	require.NoError(t, fed.Create(t.Context(), lure), "an administrator of everything may")
+	t.Cleanup(func() { _ = fed.Delete(context.Background(), lure) })
+	lure.Spec.APIEndpoint = "https://other.example.com"
+	err = clientFor(t, person).Update(t.Context(), lure)
+	require.True(t, apierrors.IsForbidden(err), "%v", err)
+	lure.Spec.APIEndpoint, lure.Labels = "https://mine.example.com", map[string]string{"env": "test"}
+	require.NoError(t, clientFor(t, person).Update(t.Context(), lure), "what sends nothing elsewhere goes on")
 }

@@ -63,7 +63,7 @@ func TestAgentsAskForTheirOwnCertificates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			resource := schema.GroupVersionResource{Group: "certificates.k8s.io", Version: "v1", Resource: "certificatesigningrequests"}
 			a := admission.NewAttributesRecord(tt.csr, nil, schema.GroupVersionKind{}, "", tt.csr.Name, resource, "", admission.Create, nil, false, tt.user)
-			err := plugin{admission.NewHandler(admission.Create, admission.Update)}.Validate(t.Context(), a, nil)
+			err := (&plugin{Handler: admission.NewHandler(admission.Create, admission.Update), authorizer: everything}).Validate(t.Context(), a, nil)
 			if tt.want {
 				require.NoError(t, err, tt.reason)
 				return

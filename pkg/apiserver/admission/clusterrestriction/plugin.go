@@ -7,10 +7,14 @@
 // annotations: with other labels it would be sent the Secrets of policies that
 // select by them, with another endpoint the tokens of the cluster proxy. A
 // certificate it can ask for under its own name only.
+//
+// Of everybody else it asks one thing: whoever has the control plane send a Secret to
+// some endpoint, as a Cluster does, has to have the right to read that Secret.
 package clusterrestriction
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,6 +23,8 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/kubernetes/pkg/apis/certificates"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
@@ -32,19 +38,40 @@ const PluginName = "ClusterRestriction"
 // Register makes the plugin known.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) {
-		return plugin{admission.NewHandler(admission.Create, admission.Update)}, nil
+		return &plugin{Handler: admission.NewHandler(admission.Create, admission.Update)}, nil
 	})
 }
 
-type plugin struct{ *admission.Handler }
+type plugin struct {
+	*admission.Handler
+	authorizer authorizer.Authorizer
+}
 
-var _ admission.ValidationInterface = plugin{}
+var (
+	_ admission.ValidationInterface     = &plugin{}
+	_ initializer.WantsAuthorizer       = &plugin{}
+	_ admission.InitializationValidator = &plugin{}
+)
+
+// SetAuthorizer implements initializer.WantsAuthorizer.
+func (p *plugin) SetAuthorizer(a authorizer.Authorizer) { p.authorizer = a }
+
+// ValidateInitialization implements admission.InitializationValidator.
+func (p *plugin) ValidateInitialization() error {
+	if p.authorizer == nil {
+		return errors.New(PluginName + ": no authorizer")
+	}
+	return nil
+}
 
 // Validate implements admission.ValidationInterface.
-func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	user := a.GetUserInfo()
-	if user == nil || !slices.Contains(user.GetGroups(), names.AgentGroup) {
+	switch {
+	case user == nil:
 		return nil
+	case !slices.Contains(user.GetGroups(), names.AgentGroup):
+		return p.secrets(ctx, a)
 	}
 	switch a.GetResource().GroupResource().String() {
 	case "clusters.cluster.karmada.io", "leases.coordination.k8s.io":

@@ -1,6 +1,7 @@
 package clusterrestriction
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,11 +13,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 )
+
+// everything is what others than agents may do, in tests about agents.
+var everything = authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+	return authorizer.DecisionAllow, "", nil
+})
 
 func TestAgentsStayWithThemselves(t *testing.T) {
 	agent := &user.DefaultInfo{Name: "system:cluster:eu", Groups: []string{names.AgentGroup}}
@@ -93,7 +101,7 @@ func TestAgentsStayWithThemselves(t *testing.T) {
 	}
 	plugins := admission.NewPlugins()
 	Register(plugins)
-	made, err := plugins.InitPlugin(PluginName, nil, admission.PluginInitializers{})
+	made, err := plugins.InitPlugin(PluginName, nil, admission.PluginInitializers{initializer.New(nil, nil, nil, everything, nil, nil, nil, nil)})
 	require.NoError(t, err)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
