@@ -1,8 +1,6 @@
 package pki
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"time"
 )
@@ -53,11 +51,7 @@ func completeServiceAccount(name string, files map[string][]byte) error {
 		}
 		files["sa.key"] = keyPEM
 	}
-	block, _ := pem.Decode(files["sa.key"])
-	if block == nil {
-		return fmt.Errorf("%s/sa.key: not PEM", name)
-	}
-	key, err := x509.ParseECPrivateKey(block.Bytes)
+	key, err := parseKey(files["sa.key"])
 	if err != nil {
 		return fmt.Errorf("%s/sa.key: %w", name, err)
 	}

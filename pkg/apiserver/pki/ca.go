@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -16,6 +17,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"k8s.io/client-go/util/keyutil"
 )
 
 const (
@@ -208,40 +211,48 @@ func load(dir, name string) (Pair, error) {
 // Parse reads a pair in PEM. Errors call it name.
 func Parse(name string, certPEM, keyPEM []byte) (Pair, error) {
 	certBlock, _ := pem.Decode(certPEM)
-	keyBlock, _ := pem.Decode(keyPEM)
-	if certBlock == nil || keyBlock == nil {
+	if certBlock == nil {
 		return Pair{}, fmt.Errorf("%s: not PEM", name)
 	}
 	cert, err := x509.ParseCertificate(certBlock.Bytes)
 	if err != nil {
 		return Pair{}, fmt.Errorf("%s.crt: %w", name, err)
 	}
-	key, err := x509.ParseECPrivateKey(keyBlock.Bytes)
+	key, err := parseKey(keyPEM)
 	if err != nil {
 		return Pair{}, fmt.Errorf("%s.key: %w", name, err)
 	}
 	return Pair{Cert: cert, Key: key}, nil
 }
 
+// parseKey reads an RSA or EC key as openssl writes them: in PKCS #1, PKCS #8 or SEC 1,
+// with or without the parameters of the curve before it.
+func parseKey(data []byte) (crypto.Signer, error) {
+	key, err := keyutil.ParsePrivateKeyPEM(data)
+	if err != nil {
+		return nil, fmt.Errorf("want an EC or RSA key in PEM, without a passphrase: %w", err)
+	}
+	switch key := key.(type) {
+	case *ecdsa.PrivateKey:
+		return key, nil
+	case *rsa.PrivateKey:
+		return key, nil
+	}
+	return nil, fmt.Errorf("want an EC or RSA key, this is a %T", key)
+}
+
 // matches says whether the key is the certificate's.
 func (p Pair) matches() bool {
-	public, ok := p.Key.Public().(*ecdsa.PublicKey)
+	public, ok := p.Key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(p.Cert.PublicKey)
 }
 
 // PEM encodes the pair.
 func (p Pair) PEM() (cert, key []byte, err error) {
-	signer, ok := p.Key.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, nil, fmt.Errorf("key of %s is a %T, want an EC key", p.Cert.Subject.CommonName, p.Key)
+	if key, err = keyutil.MarshalPrivateKeyToPEM(p.Key); err != nil {
+		return nil, nil, fmt.Errorf("key of %s: %w", p.Cert.Subject.CommonName, err)
 	}
-	der, err := x509.MarshalECPrivateKey(signer)
-	if err != nil {
-		return nil, nil, err
-	}
-	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Cert.Raw})
-	key = pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
-	return cert, key, nil
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Cert.Raw}), key, nil
 }
 
 func store(dir, name string, pair Pair) error {

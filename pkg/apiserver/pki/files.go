@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -152,14 +153,14 @@ func ensureServiceAccountKey(files Files) error {
 
 // serviceAccountKey loads the signing key: one that is there is never replaced,
 // every token ever issued hangs on it.
-func serviceAccountKey(files Files) (*ecdsa.PrivateKey, error) {
+func serviceAccountKey(files Files) (crypto.Signer, error) {
 	data, err := os.ReadFile(files.ServiceAccount())
 	if err == nil {
-		block, _ := pem.Decode(data)
-		if block == nil {
-			return nil, fmt.Errorf("%s: not PEM", files.ServiceAccount())
+		key, err := parseKey(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", files.ServiceAccount(), err)
 		}
-		return x509.ParseECPrivateKey(block.Bytes)
+		return key, nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -187,7 +188,7 @@ func newServiceAccountKey() (*ecdsa.PrivateKey, []byte, error) {
 	return key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
 }
 
-func publicPEM(key *ecdsa.PrivateKey) ([]byte, error) {
+func publicPEM(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return nil, err

@@ -212,7 +212,7 @@ func fits(t *testing.T, dir string, names []string, now time.Time) {
 	block, _ := pem.Decode([]byte(contents(t, dir)["sa.pub"]))
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	require.NoError(t, err)
-	require.True(t, key.PublicKey.Equal(public))
+	require.Equal(t, key.Public(), public)
 }
 
 func TestRefusesToReplaceWhatOthersTrust(t *testing.T) {
