@@ -83,6 +83,7 @@ func TestAllInOneWaitsForSeparateControllers(t *testing.T) {
 
 // What runs in one process with its etcd is not kept waiting by itself.
 func TestIdentities(t *testing.T) {
-	assert.Equal(t, identity(false), identity(false))
-	assert.NotEqual(t, identity(true), identity(true))
+	assert.Equal(t, embedded, identity(false))
+	first, second := identity(true), identity(true)
+	assert.NotEqual(t, first, second)
 }

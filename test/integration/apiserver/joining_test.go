@@ -300,7 +300,7 @@ func TestClustersNameReadableSecrets(t *testing.T) {
 	lure.Spec.SecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "kube-system", Name: "bootstrap-token-abcdef"}
 	err := clientFor(t, person).Create(t.Context(), lure)
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
-	assert.ErrorContains(t, err, "kube-system/bootstrap-token-abcdef")
+	require.ErrorContains(t, err, "kube-system/bootstrap-token-abcdef")
 	require.NoError(t, fed.Create(t.Context(), lure), "an administrator of everything may")
 	t.Cleanup(func() { _ = fed.Delete(context.Background(), lure) })
 	lure.Spec.APIEndpoint = "https://other.example.com"

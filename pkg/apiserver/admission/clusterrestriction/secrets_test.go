@@ -77,7 +77,7 @@ func TestWhoMaySendASecret(t *testing.T) {
 				return
 			}
 			require.True(t, apierrors.IsForbidden(err), "%s: %v", tt.reason, err)
-			assert.ErrorContains(t, err, tt.says)
+			require.ErrorContains(t, err, tt.says)
 			assert.ErrorContains(t, err, "jane")
 		})
 	}
