@@ -56,7 +56,7 @@ func TestAllInOneWaitsForSeparateControllers(t *testing.T) {
 					if held != "" {
 						// The separate one works on, and renews.
 						for range 100 {
-							time.Sleep(5 * time.Second)
+							<-time.After(5 * time.Second) // of the bubble's clock
 							lease, err := leases.Get(t.Context(), held, metav1.GetOptions{})
 							require.NoError(t, err)
 							require.Equal(t, "separate", *lease.Spec.HolderIdentity)
