@@ -12,6 +12,12 @@
 // defaulting and validation in process, no webhooks. Works are a projection of
 // templates and bindings, see pkg/propagation/projection.
 //
+// Who comes in is decided in layers: certificates of agents must not be revoked
+// (package revocation); an agent reaches what is its own (packages authorizer and
+// admission/clusterrestriction), everybody else what RBAC gives, of which package
+// roles keeps the beginnings. Secrets and stored Works are encrypted in etcd
+// (package encryption), and who did what can be written down (package audit).
+//
 // Feature gates and pod capabilities are process globals in Kubernetes, so two
 // servers in one process share them.
 //

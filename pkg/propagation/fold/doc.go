@@ -9,7 +9,9 @@
 //
 // Only what is not yet written is held, so memory is bounded by what agents
 // report within a window. A report that is lost with the process is made again:
-// agents repeat everything when the API server's epoch changes. Each write
-// merges only the clusters that reported to this process, so several API
-// servers can fold one binding.
+// agents repeat everything when the API server's epoch changes, and now and then.
+// Each write merges only the clusters that reported to this process, so several
+// API servers can fold one binding. One that writes late what it was told before
+// another was told better is put right by the next repetition; a report that says
+// what is stored costs no write.
 package fold
