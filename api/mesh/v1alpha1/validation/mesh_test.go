@@ -87,8 +87,11 @@ func TestValidateMesh(t *testing.T) {
 		"GatewayMode": {reason: "There are two modes.", change: func(m *mesh) { m.Spec.Gateway.Mode = "Envoy" }, want: []string{"spec.gateway.mode FieldValueNotSupported"}},
 		"GatewayPort": {reason: "The gateway's own health is there.", change: func(m *mesh) { m.Spec.Gateway.Port = 15021 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
 		"NoPort":      {reason: "That is none.", change: func(m *mesh) { m.Spec.Gateway.Port = 70000 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
-		"NoReplicas":  {reason: "Istio fails open without a gateway.", change: func(m *mesh) { m.Spec.Gateway.Replicas = ptr.To[int32](0) }, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
-		"Annotation":  {reason: "Kubernetes would refuse the Service.", change: func(m *mesh) { m.Spec.Gateway.Annotations = map[string]string{"a b": "c"} }, want: []string{"spec.gateway.annotations FieldValueInvalid"}},
+		"ReplicasGW": {reason: "It would be ignored.", change: func(m *mesh) {
+			m.Spec.Gateway.Mode, m.Spec.Gateway.Replicas = meshv1alpha1.GatewayAPI, ptr.To[int32](2)
+		}, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
+		"NoReplicas": {reason: "Istio fails open without a gateway.", change: func(m *mesh) { m.Spec.Gateway.Replicas = ptr.To[int32](0) }, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
+		"Annotation": {reason: "Kubernetes would refuse the Service.", change: func(m *mesh) { m.Spec.Gateway.Annotations = map[string]string{"a b": "c"} }, want: []string{"spec.gateway.annotations FieldValueInvalid"}},
 		"Addresses": {reason: "IPv4 and IPv6.", change: func(m *mesh) {
 			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7", "2001:db8::7"}}}
 		}},

@@ -84,6 +84,9 @@ func validateGateway(gateway *meshv1alpha1.MeshGateway, path *field.Path) field.
 	if gateway.Replicas != nil && *gateway.Replicas < 1 {
 		errs = append(errs, field.Invalid(path.Child("replicas"), *gateway.Replicas, "must be at least 1: without a gateway peers would send traffic to pods they cannot reach"))
 	}
+	if gateway.Mode == meshv1alpha1.GatewayAPI && gateway.Replicas != nil && *gateway.Replicas > 1 {
+		errs = append(errs, field.Invalid(path.Child("replicas"), *gateway.Replicas, "istiod makes the Deployment of a Gateway, with one replica; use mode Service, or a HorizontalPodAutoscaler in the member"))
+	}
 	if gateway.ServiceType == corev1.ServiceTypeClusterIP && len(gateway.Addresses) == 0 {
 		errs = append(errs, field.Required(path.Child("addresses"), "nothing gives a Service of type ClusterIP an address that peers reach; write them here"))
 	}
