@@ -1594,6 +1594,26 @@ func schema_flotilla_api_mesh_v1alpha1_MemberReader(ref common.ReferenceCallback
 							Format:      "",
 						},
 					},
+					"inUse": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "InUse are the tokens that a peer may still use, by sha256:<hex>. The agent ends all others but the newest.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"serviceAccount", "tokenTTL"},
 			},

@@ -91,6 +91,11 @@ type MemberReader struct {
 	// Server is the URL that peers use, if it is not what the agent uses.
 	// +optional
 	Server string `json:"server,omitempty"`
+	// InUse are the tokens that a peer may still use, by sha256:<hex>. The agent
+	// ends all others but the newest.
+	// +optional
+	// +listType=atomic
+	InUse []string `json:"inUse,omitempty"`
 }
 
 // MemberPeer is a cluster that this one calls.

@@ -217,6 +217,11 @@ func (in *MemberPeerStatus) DeepCopy() *MemberPeerStatus {
 func (in *MemberReader) DeepCopyInto(out *MemberReader) {
 	*out = *in
 	out.TokenTTL = in.TokenTTL
+	if in.InUse != nil {
+		in, out := &in.InUse, &out.InUse
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	return
 }
 
@@ -502,7 +507,7 @@ func (in *MeshMemberSpec) DeepCopyInto(out *MeshMemberSpec) {
 	if in.Reader != nil {
 		in, out := &in.Reader, &out.Reader
 		*out = new(MemberReader)
-		**out = **in
+		(*in).DeepCopyInto(*out)
 	}
 	if in.Peers != nil {
 		in, out := &in.Peers, &out.Peers
