@@ -160,3 +160,23 @@ func Advance(s State, reports []Report, now time.Time, settle time.Duration) (St
 	}
 	return s.next(), barrier
 }
+
+// Accepts says whether workloads of a cluster and of all others trust each other
+// with what the cluster has in effect: this stage, or the one before, which the
+// cluster may still be leaving.
+func (s State) Accepts(effect *Effect) bool {
+	return effect.has(s.Want()) || effect.has(s.before())
+}
+
+// before is what was wanted in the stage before this one.
+func (s State) before() Want {
+	switch s.Stage {
+	case TrustBoth:
+		s.Stage = Steady
+	case SignNew:
+		s.Stage = TrustBoth
+	case TrustNew:
+		s.Stage = SignNew
+	}
+	return s.Want()
+}

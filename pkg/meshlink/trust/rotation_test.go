@@ -152,6 +152,23 @@ func TestStages(t *testing.T) {
 	}
 }
 
+// TestAccepts: a link stays while a cluster goes from one stage to the next, and
+// is made with no other CA.
+func TestAccepts(t *testing.T) {
+	stages := []*Effect{effect(fpOld, fpOld), effect(fpOld, fpOld, fpNew), effect(fpNew, fpOld, fpNew), effect(fpNew, fpNew)}
+	for i, stage := range []Stage{Steady, TrustBoth, SignNew, TrustNew} {
+		state := State{Stage: stage, Current: fpOld, Next: fpNew}
+		for j, e := range stages {
+			if got, want := state.Accepts(e), j == i || j == i-1; got != want {
+				t.Errorf("in stage %s, %+v is accepted: %v, want %v", stage, e, got, want)
+			}
+		}
+		if state.Accepts(nil) {
+			t.Errorf("in stage %s, nothing is accepted", stage)
+		}
+	}
+}
+
 func TestRenew(t *testing.T) {
 	root := newRoot(t, 1)
 	issued := newSigner(t, root, "eu")
