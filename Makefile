@@ -76,7 +76,7 @@ ifeq ($(shell uname -s),Linux)
 	@$(call first_time,node/runc,kubelet$(comma) kube-proxy$(comma) containerd and runc for tests on real nodes: about 5 minutes the first time on 2 cores$(comma) seconds later)
 	@pkg-config --exists libseccomp || { echo "runc needs libseccomp: apt-get install $(NODE_PACKAGES)" >&2; exit 1; }
 	@mkdir -p $(BIN)/node
-	@CGO_ENABLED=0 $(GO) build -o $(BIN)/node/ -ldflags '-s -w' ./test/realnode/pause ./test/realnode/hello
+	@$(GO) build -o $(BIN)/node/ -ldflags '-s -w' ./test/realnode/pause ./test/realnode/hello ./test/charts/install/etcd
 	@$(GO) build -o $(BIN)/node/ -ldflags '$(LDFLAGS)' k8s.io/kubernetes/cmd/kubelet k8s.io/kubernetes/cmd/kube-proxy
 	@CGO_ENABLED=1 $(GO) -C hack/node build -o $(CURDIR)/$(BIN)/node/ -ldflags '-s -w' -tags 'seccomp no_btrfs no_devmapper no_zfs' tool
 else

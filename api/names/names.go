@@ -50,6 +50,10 @@ func ClusterOf(executionNamespace string) (string, bool) {
 	return cluster, true
 }
 
+// RequestPrefix begins the names of the certificate requests of a cluster's agent;
+// the API server adds a random part without a dash.
+func RequestPrefix(cluster string) string { return "agent-" + cluster + "-" }
+
 // IsReservedNamespace says whether a namespace belongs to Kubernetes or to the
 // federation itself. Nothing in it is a template, and it is not created in
 // members.

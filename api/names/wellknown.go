@@ -19,6 +19,14 @@ const (
 	AgentUserPrefix = "system:cluster:"
 	// AgentGroup is the group of all agents.
 	AgentGroup = "system:clusters"
+	// BootstrapGroup is the group of everybody with a token to join with.
+	BootstrapGroup = "system:bootstrappers:flotilla"
+	// BootstrapGroupPrefix begins the group of a token for one cluster; the
+	// cluster's name follows.
+	BootstrapGroupPrefix = BootstrapGroup + ":"
+	// RevokedAgents is the ConfigMap in kube-system that says, for clusters, up
+	// to when certificates of their agents were issued that count no more.
+	RevokedAgents = "flotilla-revoked-agents"
 )
 
 // AgentAnnotationPrefix begins the annotations on its Cluster that an agent may

@@ -52,7 +52,7 @@ func (f *federationFlags) connect(options *agent.Options) (*identity.Identity, e
 	if err != nil {
 		return nil, err
 	}
-	options.Federation, options.IdentityTrouble = who.Config(), who.Trouble
+	options.Federation, options.IdentityTrouble, options.Joined = who.Config(), who.Trouble, who.Joined()
 	return who, nil
 }
 

@@ -28,7 +28,7 @@ import (
 // until ctx ends. They share one manager, so one cache.
 func host(ctx context.Context, server *apiserver.Server, opts *apiserver.Options) error {
 	log.SetLogger(klog.FromContext(ctx))
-	cfg := server.Client("controllers")
+	cfg := server.ComponentClient("controllers")
 	if err := waitReady(ctx, server); err != nil {
 		return err
 	}

@@ -13,10 +13,13 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	logsapi "k8s.io/component-base/logs/api/v1"
+	kubeversion "k8s.io/component-base/version"
 	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
+	"github.com/flotilla-io/flotilla/pkg/version"
 )
 
 func main() {
@@ -46,7 +49,11 @@ process. With --all-in-one, so do the controllers and the scheduler.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			verflag.PrintAndExitIfRequested()
+			if cmd.Flag("version").Value.String() == "true" {
+				fmt.Printf("Kubernetes %s\nFlotilla %s\n", kubeversion.Get(), version.Flotilla())
+				return nil
+			}
+			verflag.PrintAndExitIfRequested() // --version=raw
 			if err := logsapi.ValidateAndApply(opts.Logs, nil); err != nil {
 				return err
 			}
@@ -70,6 +77,7 @@ func run(ctx context.Context, opts *apiserver.Options, allInOne bool) error {
 	}
 	hosted := make(chan struct{})
 	if allInOne {
+		server.AddMetrics(metrics.Registry)
 		go func() {
 			defer close(hosted)
 			if err := host(ctx, server, opts); err != nil && ctx.Err() == nil {

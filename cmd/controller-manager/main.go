@@ -13,6 +13,8 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/flotilla-io/flotilla/pkg/version"
 )
 
 func main() {
@@ -46,5 +48,7 @@ in Push mode. Several may run, one of them works; the others wait for its lease.
 	}
 	opts.addFlags(cmd.Flags())
 	logsapi.AddFlags(logging, cmd.Flags())
+	cmd.Version = version.String()
+	cmd.SetVersionTemplate("{{.Version}}")
 	return cmd
 }

@@ -321,13 +321,14 @@ func (a *Agent) askRegistration() {
 }
 
 // registerAgain registers with a federation that took the place of ours, so that its Cluster can say
-// why nothing happens.
+// why nothing happens, and with ours when it has let us in anew.
 func (a *Agent) registerAgain(ctx context.Context, id types.UID) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.register:
+		case <-a.opts.Joined:
 		}
 		if err := a.registerAs(ctx, id, false); err == nil {
 			a.writer.Reread()

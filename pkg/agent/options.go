@@ -24,6 +24,9 @@ type Options struct {
 	// IdentityTrouble is why the agent may lose its access to the federation, nil while all is well. It is
 	// shown as the condition ConditionIdentity. Optional.
 	IdentityTrouble func() error
+	// Joined has something each time the federation has let this agent in anew: the cluster is registered
+	// again then, although its Cluster was deleted. Optional.
+	Joined <-chan struct{}
 	// StateDir keeps the inventory between runs. Empty: it is rebuilt from the federation and the
 	// member's labels, and drift is not repaired until the federation was reached.
 	StateDir string

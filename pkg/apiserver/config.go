@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"net"
+	"slices"
 
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,6 +26,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/admission/propagation"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/authorizer"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/revocation"
 )
 
 // config is everything the chain of servers is built from.
@@ -37,7 +39,7 @@ type config struct {
 	restOptions generic.RESTOptionsGetter
 }
 
-func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet, policies propagation.Policies) (*config, error) {
+func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet, policies propagation.Policies, guard *revocation.Guard) (*config, error) {
 	generic, informers, storageFactory, err := controlplaneapiserver.BuildGenericConfig(
 		opts,
 		[]*runtime.Scheme{legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme, registry.Scheme},
@@ -50,6 +52,7 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 	generic.OpenAPIConfig.Info.Title = "Flotilla"
 	generic.OpenAPIV3Config.Info.Title = "Flotilla"
 	generic.Authorization.Authorizer = union.New(authorizer.ForClusters(), generic.Authorization.Authorizer)
+	generic.Authentication.Authenticator = guard.Wrap(generic.Authentication.Authenticator)
 
 	serviceResolver := webhook.NewDefaultServiceResolver()
 	kube, initializers, err := controlplaneapiserver.CreateConfig(opts, generic, informers, storageFactory, serviceResolver,
@@ -68,6 +71,8 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 	}
 	aggregator.ExtraConfig.DisableRemoteAvailableConditionController = true
 
+	separateChecks(kube.Generic, &apiExtensions.GenericConfig.Config, &aggregator.GenericConfig.Config)
+
 	restOptions, err := federationStorage(*kube.Generic, opts)
 	if err != nil {
 		return nil, err
@@ -84,6 +89,14 @@ func newConfig(opts controlplaneoptions.CompletedOptions, serviceRange net.IPNet
 		aggregator:    aggregator,
 		restOptions:   restOptions,
 	}, nil
+}
+
+// separateChecks lets each configuration append checks of its own. Copies of one
+// share the memory behind their lists, and would write over each other's.
+func separateChecks(configs ...*genericapiserver.Config) {
+	for _, c := range configs {
+		c.HealthzChecks, c.LivezChecks, c.ReadyzChecks = slices.Clip(c.HealthzChecks), slices.Clip(c.LivezChecks), slices.Clip(c.ReadyzChecks)
+	}
 }
 
 // federationStorage applies the etcd options to our own codec. The copy of the

@@ -48,7 +48,7 @@ const (
 // empty, owners take what they own with them, service accounts have tokens,
 // certificates are signed. No workload controller runs: a Deployment here is a
 // template. Several servers run them side by side; each is idempotent.
-func startControllers(ctx context.Context, cfg *rest.Config, files pki.Files) error {
+func startControllers(ctx context.Context, cfg *rest.Config, files pki.Files, server string) error {
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func startControllers(ctx context.Context, cfg *rest.Config, files pki.Files) er
 	}
 	shared := informers.NewSharedInformerFactory(client, resync)
 
-	runs, err := controllers(ctx, client, meta, shared, files)
+	runs, err := controllers(ctx, client, meta, shared, files, server)
 	if err != nil {
 		return fmt.Errorf("built-in controllers: %w", err)
 	}
@@ -75,7 +75,7 @@ func startControllers(ctx context.Context, cfg *rest.Config, files pki.Files) er
 	return nil
 }
 
-func controllers(ctx context.Context, client kubernetes.Interface, meta metadata.Interface, shared informers.SharedInformerFactory, files pki.Files) ([]func(context.Context), error) {
+func controllers(ctx context.Context, client kubernetes.Interface, meta metadata.Interface, shared informers.SharedInformerFactory, files pki.Files, server string) ([]func(context.Context), error) {
 	core, logger := shared.Core().V1(), klog.FromContext(ctx)
 	ca, err := os.ReadFile(files.CA())
 	if err != nil {
@@ -119,6 +119,10 @@ func controllers(ctx context.Context, client kubernetes.Interface, meta metadata
 	if err != nil {
 		return nil, err
 	}
+	info, err := newClusterInfo(client, public.Core().V1().ConfigMaps(), server, files.CA())
+	if err != nil {
+		return nil, err
+	}
 	system.Start(ctx.Done())
 	public.Start(ctx.Done())
 
@@ -139,6 +143,8 @@ func controllers(ctx context.Context, client kubernetes.Interface, meta metadata
 		workers(finished.Run, 1),
 		bootstrapSigner.Run,
 		tokenCleaner.Run,
+		info.run,
+		func(ctx context.Context) { ensureFlowSchemas(ctx, client) },
 	}, nil
 }
 

@@ -1,7 +1,9 @@
 package apiserver
 
 import (
+	"fmt"
 	"net"
+	"path/filepath"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/flotilla-io/flotilla/pkg/apiserver/admission/clusterrestriction"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/admission/propagation"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/audit"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
@@ -56,6 +59,8 @@ func (o *Options) kubeOptions(files pki.Files, etcdServers []string) (*controlpl
 	s.Etcd.StorageConfig.Transport.CertFile = o.EtcdCertFile
 	s.Etcd.StorageConfig.Transport.KeyFile = o.EtcdKeyFile
 	s.Etcd.StorageConfig.Prefix = o.EtcdPrefix
+	s.Etcd.EncryptionProviderConfigFilepath, _ = o.encryptionConfig()
+	s.Etcd.EncryptionProviderConfigAutomaticReload = true
 	s.EventTTL = o.EventTTL
 	s.GenericServerRunOptions.ShutdownWatchTerminationGracePeriod = watchShutdown
 
@@ -73,6 +78,13 @@ func (o *Options) kubeOptions(files pki.Files, etcdServers []string) (*controlpl
 	s.Authentication.ServiceAccounts.KeyFiles = []string{files.ServiceAccountPub()}
 	s.Authentication.ServiceAccounts.OptionalTokenGetter = newTokenGetter
 	s.ServiceAccountSigningKeyFile = files.ServiceAccount()
+	if s.Audit.PolicyFile, err = o.auditPolicy(); err != nil {
+		return nil, err
+	}
+	s.Audit.LogOptions.Path = o.AuditLogPath
+	s.Audit.LogOptions.MaxAge = o.AuditLogMaxAge
+	s.Audit.LogOptions.MaxBackups = o.AuditLogMaxBackups
+	s.Audit.LogOptions.MaxSize = o.AuditLogMaxSize
 	s.Authorization.Modes = []string{"RBAC"}
 
 	plugins := s.Admission.GenericAdmission
@@ -81,6 +93,19 @@ func (o *Options) kubeOptions(files pki.Files, etcdServers []string) (*controlpl
 	plugins.RecommendedPluginOrder = admissionOrder()
 	plugins.DefaultOffPlugins = sets.New(kubeoptions.AllOrderedPlugins...).Difference(admissionPlugins())
 	return s, nil
+}
+
+// auditPolicy is the file with the audit policy; the built-in one is put where people
+// can read it.
+func (o *Options) auditPolicy() (string, error) {
+	if o.AuditPolicyFile != "" || o.AuditLogPath == "" {
+		return o.AuditPolicyFile, nil
+	}
+	path := filepath.Join(o.DataDir, audit.FileName)
+	if err := pki.WriteFile(path, audit.Policy, 0o644); err != nil {
+		return "", fmt.Errorf("audit policy: %w", err)
+	}
+	return path, nil
 }
 
 // admissionPlugins are the plugins of Kubernetes that make sense for templates.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/logs"
 
+	"github.com/flotilla-io/flotilla/pkg/apiserver/encryption"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
@@ -23,6 +24,9 @@ type Options struct {
 	// of encryption. Empty for pki in DataDir. Another directory is only read;
 	// certificates that are signed go to pki in DataDir all the same.
 	PKIDir string
+	// EncryptionConfig says how Secrets are encrypted in the datastore. Empty for
+	// encryption.yaml in PKIDir. Another file is only read.
+	EncryptionConfig string
 	// BindAddress and SecurePort are where TLS is served. Port 0 is refused:
 	// clients outside have to know it.
 	BindAddress net.IP
@@ -57,6 +61,13 @@ type Options struct {
 	// be without news before its status is written; five times that is the most.
 	StatusWindow time.Duration
 
+	// AuditPolicyFile says what is written to AuditLogPath; empty for the policy in
+	// package audit. Without a path nothing is written; "-" is standard output.
+	AuditPolicyFile, AuditLogPath string
+	// AuditLogMaxAge (days), AuditLogMaxBackups and AuditLogMaxSize (megabytes) are
+	// when old files of the audit log are removed and a new one is begun.
+	AuditLogMaxAge, AuditLogMaxBackups, AuditLogMaxSize int
+
 	Logs *logs.Options
 }
 
@@ -71,6 +82,9 @@ func NewOptions() *Options {
 		ServiceClusterIPRange: "10.96.0.0/12",
 		EventTTL:              time.Hour,
 		StatusWindow:          2 * time.Second,
+		AuditLogMaxAge:        366,
+		AuditLogMaxBackups:    100,
+		AuditLogMaxSize:       100,
 		Logs:                  logs.NewOptions(),
 	}
 }
@@ -79,6 +93,7 @@ func NewOptions() *Options {
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory for certificates and the embedded etcd. Required.")
 	fs.StringVar(&o.PKIDir, "pki-dir", o.PKIDir, "Directory with the CAs, the keys of service accounts and of encryption. By default pki in --data-dir, where they are made at the first start. Another one, such as a mounted Secret, is only read.")
+	fs.StringVar(&o.EncryptionConfig, "encryption-provider-config", o.EncryptionConfig, "File that says how Secrets are encrypted in etcd (EncryptionConfiguration of Kubernetes). It is read again when it changes. By default encryption.yaml in --pki-dir, made with a random key at the first start.")
 	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "Address to serve TLS on.")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port to serve TLS on.")
 	fs.StringVar(&o.AdvertiseAddress, "advertise-address", o.AdvertiseAddress, "Name or address clients reach this server at; goes into the certificate and the admin kubeconfig. By default the bind address, or the host's when that is 0.0.0.0.")
@@ -95,6 +110,11 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ServiceClusterIPRange, "service-cluster-ip-range", o.ServiceClusterIPRange, "CIDR for the ClusterIPs of Service templates. Members allocate their own.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 	fs.DurationVar(&o.StatusWindow, "status-window", o.StatusWindow, "How long a binding whose clusters are not all healthy must be without news before its status is written; five times that at most. A healthy one is written at once.")
+	fs.StringVar(&o.AuditPolicyFile, "audit-policy-file", o.AuditPolicyFile, "File that says which requests are written to the audit log (Policy of Kubernetes). By default a built-in one: who changed what, and who read Secrets.")
+	fs.StringVar(&o.AuditLogPath, "audit-log-path", o.AuditLogPath, "File for the audit log; - is standard output. Empty: there is none.")
+	fs.IntVar(&o.AuditLogMaxAge, "audit-log-maxage", o.AuditLogMaxAge, "Days after which old files of the audit log are removed; 0: never.")
+	fs.IntVar(&o.AuditLogMaxBackups, "audit-log-maxbackup", o.AuditLogMaxBackups, "How many old files of the audit log are kept; 0: all.")
+	fs.IntVar(&o.AuditLogMaxSize, "audit-log-maxsize", o.AuditLogMaxSize, "Megabytes after which a new file of the audit log is begun; 0: never.")
 }
 
 // Validate reports every option that cannot work.
@@ -123,6 +143,9 @@ func (o *Options) Validate() error {
 	if o.StatusWindow <= 0 {
 		errs = append(errs, fmt.Errorf("--status-window %s: want more than 0", o.StatusWindow))
 	}
+	if o.AuditPolicyFile != "" && o.AuditLogPath == "" {
+		errs = append(errs, errors.New("--audit-policy-file has no effect without --audit-log-path"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -135,6 +158,16 @@ func (o *Options) pkiDir() (dir string, made bool) {
 		return o.leafDir(), true
 	}
 	return o.PKIDir, false
+}
+
+// encryptionConfig says how to encrypt, and made whether it is the server's to make.
+func (o *Options) encryptionConfig() (path string, made bool) {
+	dir, made := o.pkiDir()
+	path = filepath.Join(dir, encryption.FileName)
+	if o.EncryptionConfig == "" || filepath.Clean(o.EncryptionConfig) == path {
+		return path, made
+	}
+	return o.EncryptionConfig, false
 }
 
 func (o *Options) etcdDir() string { return filepath.Join(o.DataDir, "etcd") }

@@ -140,7 +140,7 @@ func (p *policies) report(ctx context.Context, reader metadata.Interface, record
 	if err != nil {
 		return err
 	}
-	if _, claimed := claim.ClaimOf(obj); claimed {
+	if _, claimed := claim.On(obj); claimed {
 		return nil
 	}
 	if _, matched := p.Match(claim.TemplateOf(item.kind, obj), nil); matched {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	genericapifilters "k8s.io/apiserver/pkg/endpoints/filters"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -25,6 +26,8 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/inmemory"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/revocation"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/roles"
 )
 
 // Server is a configured API server; Run starts it.
@@ -36,6 +39,8 @@ type Server struct {
 	aggregator *aggregatorapiserver.APIAggregator
 	federation *federation
 	memory     *inmemory.Connection
+	guard      *revocation.Guard
+	metrics    []prometheus.Gatherer
 	token      string
 }
 
@@ -52,7 +57,7 @@ func New(ctx context.Context, opts *Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, lock: lock, memory: inmemory.New()}
+	s := &Server{opts: opts, lock: lock, memory: inmemory.New(), guard: revocation.New()}
 	if err := s.prepare(ctx); err != nil {
 		s.release()
 		return nil, err
@@ -78,6 +83,9 @@ func (s *Server) prepare(ctx context.Context) error {
 			return err
 		}
 		servers = []string{s.etcd.Endpoint()}
+	}
+	if err := s.opts.ensureEncryption(ctx, servers); err != nil {
+		return err
 	}
 	return s.build(ctx, servers)
 }
@@ -115,12 +123,13 @@ func (s *Server) build(ctx context.Context, etcdServers []string) error {
 		return err
 	}
 	s.federation = newFederation(s.opts)
-	cfg, err := newConfig(completed, *serviceRange, s.federation.policies)
+	cfg, err := newConfig(completed, *serviceRange, s.federation.policies, s.guard)
 	if err != nil {
 		return err
 	}
 	s.token = cfg.kube.ControlPlane.Generic.LoopbackClientConfig.BearerToken
-	cfg.kube.ControlPlane.Generic.AddReadyzChecks(s.federation.readiness())
+	// The aggregator answers /readyz, with a copy of the configuration.
+	cfg.aggregator.GenericConfig.AddReadyzChecks(s.federation.readiness(), s.guard.Check())
 	if s.aggregator, err = s.chain(cfg); err != nil {
 		return err
 	}
@@ -161,9 +170,26 @@ func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) 
 	if err := s.federation.install(kube.GenericAPIServer, cfg.restOptions, s.Client("projection")); err != nil {
 		return nil, err
 	}
+	url, err := s.opts.URL()
+	if err != nil {
+		return nil, err
+	}
 	kube.GenericAPIServer.AddPostStartHookOrDie("start-built-in-controllers", func(ctx genericapiserver.PostStartHookContext) error {
-		return startControllers(ctx, s.Client("built-in-controllers"), s.files)
+		return startControllers(ctx, s.Client("built-in-controllers"), s.files, url)
 	})
+	kube.GenericAPIServer.AddPostStartHookOrDie("start-revocations", func(ctx genericapiserver.PostStartHookContext) error {
+		client, err := kubernetes.NewForConfig(s.Client("revocations"))
+		if err != nil {
+			return err
+		}
+		go func() {
+			if err := s.guard.Run(ctx, client); err != nil {
+				klog.FromContext(ctx).Error(err, "Agents are refused: revocations cannot be followed")
+			}
+		}()
+		return nil
+	})
+	kube.GenericAPIServer.AddPostStartHookOrDie(roles.HookName, roles.Policy().EnsureRBACPolicy())
 
 	crds := apiExtensions.Informers.Apiextensions().V1().CustomResourceDefinitions()
 	crdsEnabled := cfg.apiExtensions.GenericConfig.MergedResourceConfig.ResourceEnabled(apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions"))
@@ -174,12 +200,21 @@ func (s *Server) chain(cfg *config) (*aggregatorapiserver.APIAggregator, error) 
 // process, with all rights.
 func (s *Server) Client(userAgent string) *rest.Config { return s.memory.Config(s.token, userAgent) }
 
+// ComponentClient is one for a process that is all components: it has their rights
+// and no more.
+func (s *Server) ComponentClient(userAgent string) *rest.Config {
+	cfg := s.Client(userAgent)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: pki.ControllerManagerUser, Groups: []string{roles.AllInOneGroup}}
+	return cfg
+}
+
 // Run serves until ctx ends, then shuts down in order.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.release()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
+	s.serveMetrics()
 	prepared, err := s.aggregator.PrepareRun()
 	if err != nil {
 		return err

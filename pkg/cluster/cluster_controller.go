@@ -53,10 +53,13 @@ func (o *Options) complete() {
 	}
 }
 
-// SetupWithManager adds the cluster controller and the host of Push clusters'
-// agents. Both run on the leader.
+// SetupWithManager adds the cluster controller, the approver of agents' certificates
+// and the host of Push clusters' agents. All run on the leader.
 func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	opts.complete()
+	if err := addApprover(mgr); err != nil {
+		return fmt.Errorf("approver of agents' certificates: %w", err)
+	}
 	host := NewHost(opts.NewHosted)
 	if err := mgr.Add(host); err != nil {
 		return fmt.Errorf("host of agents: %w", err)

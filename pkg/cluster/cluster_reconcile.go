@@ -57,7 +57,7 @@ type Reconciler struct {
 	// Secret reads a Secret live.
 	Secret func(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 	// EnsureHosted and StopHosted are those of Host.
-	EnsureHosted func(cluster *clusterv1alpha1.Cluster, member *rest.Config, print string) (bool, error)
+	EnsureHosted func(cluster *clusterv1alpha1.Cluster, member *rest.Config, fingerprint string) (bool, error)
 	StopHosted   func(cluster string)
 
 	// Grace is how long a lease may go without renewal.

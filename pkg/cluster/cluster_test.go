@@ -97,11 +97,11 @@ func newWorld(mode clusterv1alpha1.ClusterSyncMode) *world {
 			}
 			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, name)
 		},
-		EnsureHosted: func(_ *clusterv1alpha1.Cluster, _ *rest.Config, print string) (bool, error) {
-			if w.hosted != print {
+		EnsureHosted: func(_ *clusterv1alpha1.Cluster, _ *rest.Config, fingerprint string) (bool, error) {
+			if w.hosted != fingerprint {
 				w.log = append(w.log, "host")
 			}
-			w.hosted = print
+			w.hosted = fingerprint
 			return true, nil
 		},
 		StopHosted: func(string) {

@@ -8,6 +8,10 @@
 // also gets an agent in this process, which works with the credentials of
 // spec.secretRef and is started anew when they change.
 //
+// A certificate for its agent is approved if whoever asks has a bootstrap token for
+// this very name, or is that agent and renews. A request of either that does not fit
+// is denied and told why; requests of others are left to people.
+//
 // # Health
 //
 // The agent renews a Lease and writes the condition Ready when its member turns

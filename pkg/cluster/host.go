@@ -34,7 +34,7 @@ type Host struct {
 	factory HostedFactory
 
 	mu      sync.Mutex
-	ctx     context.Context // nil before Start and after its end
+	ctx     context.Context //nolint:containedctx // the lifetime of all agents; nil before Start and after its end
 	tenants map[string]*tenant
 	running sync.WaitGroup
 }
@@ -65,11 +65,11 @@ func (h *Host) Start(ctx context.Context) error {
 	return nil
 }
 
-// Ensure has the agent of a cluster running that was made from print. One that
+// Ensure has the agent of a cluster running that was made from fingerprint. One that
 // was made from something else is stopped first, which takes as long as it takes
 // to end. It is called for one cluster at a time. It tells false when the Host is
 // not running yet; ask again soon then.
-func (h *Host) Ensure(cluster *clusterv1alpha1.Cluster, member *rest.Config, print string) (bool, error) {
+func (h *Host) Ensure(cluster *clusterv1alpha1.Cluster, member *rest.Config, fingerprint string) (bool, error) {
 	if h.factory == nil {
 		return true, nil
 	}
@@ -80,7 +80,7 @@ func (h *Host) Ensure(cluster *clusterv1alpha1.Cluster, member *rest.Config, pri
 	if !ready {
 		return false, nil
 	}
-	if current != nil && current.print == print {
+	if current != nil && current.print == fingerprint {
 		return true, nil
 	}
 	h.Stop(cluster.Name) // two must never work for one cluster
@@ -97,7 +97,7 @@ func (h *Host) Ensure(cluster *clusterv1alpha1.Cluster, member *rest.Config, pri
 		return false, nil
 	}
 	ctx, cancel := context.WithCancel(klog.NewContext(h.ctx, klog.FromContext(h.ctx).WithValues("cluster", cluster.Name)))
-	t := &tenant{print: print, cancel: cancel, done: make(chan struct{})}
+	t := &tenant{print: fingerprint, cancel: cancel, done: make(chan struct{})}
 	h.tenants[cluster.Name] = t
 	h.running.Go(func() {
 		defer close(t.done)

@@ -77,8 +77,8 @@ func TestHost(t *testing.T) {
 
 	stop := startHost(t, h)
 	f.made.Store(0)
-	for _, print := range []string{"1", "1", "2"} {
-		_, err := h.Ensure(eu, nil, print)
+	for _, fingerprint := range []string{"1", "1", "2"} {
+		_, err := h.Ensure(eu, nil, fingerprint)
 		require.NoError(t, err)
 	}
 	assert.Equal(t, int32(2), f.made.Load(), "one per fingerprint")

@@ -101,7 +101,7 @@ func (a accounts) createOne(ctx context.Context, member client.Client, name stri
 // sign writes down whose an object is, unless it is someone else's.
 func (a accounts) sign(object client.Object) error {
 	annotations := object.GetAnnotations()
-	if owner := annotations[names.FederationAnnotation]; owner != a.federation && (owner != "" || object.GetUID() != "") {
+	if owner := annotations[names.FederationAnnotation]; owner != a.federation && (owner != "" || object.GetResourceVersion() != "") {
 		return fmt.Errorf("it %w (%s): join under another name or --namespace, or delete it if that one is gone", errForeignAccount, orUnknown(owner))
 	}
 	if annotations == nil {

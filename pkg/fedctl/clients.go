@@ -34,7 +34,7 @@ func connect(what string, flags *genericclioptions.ConfigFlags) (*cluster, error
 	config.QPS = -1
 	config.UserAgent = "fedctl"
 	config.WarningHandler = rest.NoWarnings{}
-	clock := &serverClock{}
+	clock := &serverClock{local: time.Now}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &clocked{RoundTripper: next, clock: clock} })
 	c, err := client.New(config, client.Options{Scheme: scheme.Scheme})
 	if err != nil {
@@ -44,7 +44,7 @@ func connect(what string, flags *genericclioptions.ConfigFlags) (*cluster, error
 }
 
 func (c *cli) connectFederation() (*cluster, error) {
-	f, err := connect("federation", c.federation)
+	f, err := c.dial("federation", c.federation)
 	if err != nil {
 		return nil, fmt.Errorf("%w. Name its kubeconfig with --kubeconfig", err)
 	}
@@ -63,22 +63,23 @@ func (c *cluster) id(ctx context.Context) (string, error) {
 // serverClock is the clock of a server, by the dates of its answers. Times that a server compares with its
 // own must not come from the machine that fedctl runs on.
 type serverClock struct {
+	local func() time.Time
+
 	mu    sync.Mutex
 	ahead time.Duration
-	known bool
 }
 
 func (s *serverClock) heard(date time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ahead, s.known = time.Until(date), true
+	s.ahead = date.Sub(s.local())
 }
 
 // now has no fractions of a second: the header has none. It is not later than the server's time.
 func (s *serverClock) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().Add(s.ahead).UTC().Truncate(time.Second)
+	return s.local().Add(s.ahead).UTC().Truncate(time.Second)
 }
 
 type clocked struct {

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/flotilla-io/flotilla/pkg/version"
 )
 
 // memberNamespace is where Flotilla is in a member.
@@ -22,6 +24,8 @@ type cli struct {
 	name       string
 	federation *genericclioptions.ConfigFlags
 	random     func([]byte)
+	// dial connects to the federation or to a member.
+	dial func(what string, flags *genericclioptions.ConfigFlags) (*cluster, error)
 }
 
 // NameOf is what a person typed to get here: fedctl, or kubectl fed.
@@ -35,7 +39,7 @@ func NameOf(executable string) string {
 
 // NewCommand is fedctl. name is what it is called in messages, see NameOf.
 func NewCommand(name string, streams genericiooptions.IOStreams) *cobra.Command {
-	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes})
+	return newCommand(&cli{IOStreams: streams, name: name, random: randomBytes, dial: connect})
 }
 
 func newCommand(c *cli) *cobra.Command {
@@ -56,6 +60,8 @@ func newCommand(c *cli) *cobra.Command {
 	cmd.AddCommand(
 		c.tokenCommand(), c.registerCommand(), c.joinCommand(), c.unregisterCommand(), c.unjoinCommand(), c.versionCommand(),
 	)
+	cmd.Version = version.String()
+	cmd.SetVersionTemplate("{{.Version}}")
 	cmd.InitDefaultCompletionCmd()
 	return cmd
 }

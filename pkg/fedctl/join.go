@@ -86,7 +86,7 @@ func (j *join) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	member, err := j.member.connect()
+	member, err := j.member.connect(j.cli)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,10 @@ func (j *join) check(ctx context.Context, f client.Reader, id string) error {
 		case c.Name == j.cluster && c.Spec.ID != "" && c.Spec.ID != id:
 			return fmt.Errorf("cluster %s: %w by another member (spec.id %s, this one is %s). Use another name, or take that one out: %s unjoin %s",
 				c.Name, errTaken, c.Spec.ID, id, j.name, c.Name)
-		case c.Name != j.cluster && c.Spec.ID == id:
+		}
+	}
+	for i := range list.Items {
+		if c := &list.Items[i]; c.Name != j.cluster && c.Spec.ID == id {
 			return fmt.Errorf("cluster %s: %w, as %s", j.cluster, errJoined, c.Name)
 		}
 	}
@@ -171,7 +174,7 @@ func (j *join) hand(ctx context.Context, f *cluster, id string, member *cluster,
 			secret.Data = map[string][]byte{"caBundle": ca, "token": token}
 			return nil
 		}); err != nil {
-			return fmt.Errorf("Secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
+			return fmt.Errorf("secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
 		}
 	}
 	c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: j.cluster}}

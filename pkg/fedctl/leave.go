@@ -20,10 +20,6 @@ import (
 	"github.com/flotilla-io/flotilla/api/names"
 )
 
-// revocations is the ConfigMap, in kube-system of the federation, that says up to when issued certificates
-// of an agent do not count.
-const revocations = "flotilla-revoked-agents"
-
 // leave takes a member out.
 type leave struct {
 	*cli
@@ -187,7 +183,7 @@ func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv
 		for _, name := range credentialSecrets(l.cluster) {
 			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: names.ClusterNamespace, Name: name}}
 			if err := client.IgnoreNotFound(f.Delete(ctx, secret)); err != nil {
-				return fmt.Errorf("Secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
+				return fmt.Errorf("secret %s/%s of the federation: %w", names.ClusterNamespace, name, err)
 			}
 		}
 		l.say("Deleted its credentials")
@@ -201,7 +197,7 @@ func (l *leave) leaveFederation(ctx context.Context, f *cluster, found *clusterv
 
 // revoke makes certificates of an agent void that were issued up to now, and returns that time.
 func revoke(ctx context.Context, f *cluster, name string) (time.Time, error) {
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: revocations}}
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: names.RevokedAgents}}
 	var at time.Time
 	err := retry.OnError(retry.DefaultBackoff, func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
@@ -217,7 +213,7 @@ func revoke(ctx context.Context, f *cluster, name string) (time.Time, error) {
 		return err
 	})
 	if err != nil {
-		return at, fmt.Errorf("revoke the certificates of cluster %s, ConfigMap kube-system/%s: %w", name, revocations, err)
+		return at, fmt.Errorf("revoke the certificates of cluster %s, ConfigMap kube-system/%s: %w", name, names.RevokedAgents, err)
 	}
 	return at, nil
 }
@@ -234,7 +230,7 @@ func deleteAndWait(ctx context.Context, c client.Client, object client.Object, w
 			return true, "", nil
 		}
 		if err != nil {
-			return false, err.Error(), nil
+			return notYet(err)
 		}
 		return object.GetUID() != uid, fmt.Sprintf("it is being deleted, and waits for %s", strings.Join(object.GetFinalizers(), ", ")), nil
 	})

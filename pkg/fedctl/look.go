@@ -27,7 +27,7 @@ func clusterReady(f client.Reader, name string) func(context.Context) (bool, str
 			return false, "it has not registered yet", nil
 		}
 		if err != nil {
-			return false, err.Error(), nil
+			return notYet(err)
 		}
 		ready := meta.FindStatusCondition(cluster.Status.Conditions, clusterv1alpha1.ClusterConditionReady)
 		switch {
@@ -68,7 +68,7 @@ func newAgentLook(member *cluster, namespace string) (*agentLook, error) {
 func (a *agentLook) ready(ctx context.Context) (done bool, seen string, err error) {
 	deployments := &appsv1.DeploymentList{}
 	if err := a.member.List(ctx, deployments, client.InNamespace(a.namespace), agentLabels); err != nil {
-		return false, err.Error(), nil
+		return notYet(err)
 	}
 	if len(deployments.Items) == 0 {
 		return false, "there is no Deployment", nil

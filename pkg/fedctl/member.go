@@ -29,10 +29,10 @@ func (m *memberFlags) getter() *genericclioptions.ConfigFlags {
 	return flags
 }
 
-func (m *memberFlags) connect() (*cluster, error) {
-	c, err := connect("member", m.getter())
+func (m *memberFlags) connect(c *cli) (*cluster, error) {
+	found, err := c.dial("member", m.getter())
 	if err != nil {
 		return nil, fmt.Errorf("%w. Name its kubeconfig with --member-kubeconfig", err)
 	}
-	return c, nil
+	return found, nil
 }

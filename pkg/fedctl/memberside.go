@@ -25,7 +25,7 @@ var errOtherMember = errors.New("that is another member")
 
 // openMember connects, and makes sure that it is the cluster that leaves.
 func (l *leave) openMember(ctx context.Context, f *cluster, found *clusterv1alpha1.Cluster) (*memberSide, error) {
-	member, err := l.member.connect()
+	member, err := l.member.connect(l.cli)
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +75,29 @@ func (m *memberSide) removeOurs(ctx context.Context) error {
 		m.say("There is no Helm release %s in namespace %s of the member: if its agent was started in another way, stop it", agentRelease, m.member.namespace)
 		return nil
 	}
+	if err := m.agentGone(ctx); err != nil {
+		return err
+	}
 	// The agent made this one by itself.
 	identity := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.member.namespace, Name: identitySecret}}
 	if err := client.IgnoreNotFound(m.cluster.Delete(ctx, identity)); err != nil {
-		return fmt.Errorf("Secret %s/%s of the member: %w", m.member.namespace, identitySecret, err)
+		return fmt.Errorf("secret %s/%s of the member: %w", m.member.namespace, identitySecret, err)
 	}
 	m.say("Removed the agent from the member; namespace %s stays", m.member.namespace)
 	return nil
+}
+
+// agentGone waits until the agent's pods are gone: until then it repairs what is deleted.
+func (m *memberSide) agentGone(ctx context.Context) error {
+	ctx, cancel := within(ctx, m.timeout)
+	defer cancel()
+	return poll(ctx, "the agent's pods in namespace "+m.member.namespace+" of the member", func(ctx context.Context) (bool, string, error) {
+		pods := &corev1.PodList{}
+		if err := m.cluster.List(ctx, pods, client.InNamespace(m.member.namespace), agentLabels); err != nil {
+			return notYet(err)
+		}
+		return len(pods.Items) == 0, fmt.Sprintf("%s left", plural(len(pods.Items), "pod")), nil
+	})
 }
 
 // identitySecret is where the chart lets the agent keep its key.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/agent/identity"
 )
 
@@ -70,7 +71,7 @@ func (r *register) run(ctx context.Context) error {
 	if err := r.checkFederation(ctx); err != nil {
 		return err
 	}
-	member, err := r.member.connect()
+	member, err := r.member.connect(r.cli)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (r *register) checkFederation(ctx context.Context) error {
 	}
 	var others []string
 	for _, group := range user.Groups {
-		if name, ok := strings.CutPrefix(group, bootstrapGroup+":"); ok {
+		if name, ok := strings.CutPrefix(group, names.BootstrapGroupPrefix); ok {
 			others = append(others, name)
 		}
 	}

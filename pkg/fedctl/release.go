@@ -103,14 +103,14 @@ func (r *releases) put(ctx context.Context, values map[string]any, there bool) e
 	return nil
 }
 
-// remove uninstalls the release and waits until its objects are gone. It is false if there is none.
+// remove uninstalls the release. It is false if there is none.
 func (r *releases) remove() (bool, error) {
 	values, err := r.values()
 	if err != nil || values == nil {
 		return false, err
 	}
 	uninstall := action.NewUninstall(r.config)
-	uninstall.WaitStrategy, uninstall.Timeout, uninstall.DeletionPropagation = kube.StatusWatcherStrategy, helmTimeout, "foreground"
+	uninstall.WaitStrategy, uninstall.Timeout, uninstall.DeletionPropagation = kube.HookOnlyStrategy, helmTimeout, "background"
 	if _, err := uninstall.Run(agentRelease); err != nil {
 		return false, fmt.Errorf("helm release %s/%s: %w", r.namespace, agentRelease, err)
 	}
@@ -125,6 +125,8 @@ func agentRules(values map[string]any) ([]rbacv1.PolicyRule, error) {
 	}
 	install := action.NewInstall(action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler)))
 	install.ReleaseName, install.Namespace, install.DryRunStrategy = agentRelease, memberNamespace, action.DryRunClient
+	// Roles are the same for all versions, and the one that Helm assumes without a cluster is old.
+	loaded.Metadata.KubeVersion = ""
 	done, err := install.Run(loaded, values)
 	if err != nil {
 		return nil, fmt.Errorf("the roles of the chart: %w", err)

@@ -41,6 +41,9 @@ func poll(ctx context.Context, what string, look func(context.Context) (done boo
 	}
 }
 
+// notYet is a look that failed and may succeed later.
+func notYet(err error) (done bool, seen string, final error) { return false, err.Error(), nil }
+
 // within bounds a wait; 0 is no bound.
 func within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout <= 0 {

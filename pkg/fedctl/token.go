@@ -16,15 +16,14 @@ import (
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/agent/identity"
 )
 
 const (
-	// bootstrapGroup is every bootstrapping agent; with a colon and a cluster, the one of that cluster.
-	bootstrapGroup = "system:bootstrappers:flotilla"
-	tokenAlphabet  = "abcdefghijklmnopqrstuvwxyz0123456789"
-	idLength       = 6
-	secretLength   = 16
+	tokenAlphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
+	idLength      = 6
+	secretLength  = 16
 )
 
 func randomBytes(b []byte) { _, _ = rand.Read(b) } // it never fails
@@ -53,7 +52,7 @@ func tokenSecret(token identity.Token, cluster string, expires time.Time) *corev
 			bootstrapapi.BootstrapTokenSecretKey:           []byte(secret),
 			bootstrapapi.BootstrapTokenUsageAuthentication: []byte("true"),
 			bootstrapapi.BootstrapTokenDescriptionKey:      []byte("Lets cluster " + cluster + " join"),
-			bootstrapapi.BootstrapTokenExtraGroupsKey:      []byte(bootstrapGroup + "," + bootstrapGroup + ":" + cluster),
+			bootstrapapi.BootstrapTokenExtraGroupsKey:      []byte(names.BootstrapGroup + "," + names.BootstrapGroupPrefix + cluster),
 		},
 	}
 	if !expires.IsZero() {
@@ -73,7 +72,7 @@ type tokenInfo struct {
 func readTokenSecret(s *corev1.Secret) (tokenInfo, bool) {
 	info := tokenInfo{ID: string(s.Data[bootstrapapi.BootstrapTokenIDKey])}
 	for _, group := range strings.Split(string(s.Data[bootstrapapi.BootstrapTokenExtraGroupsKey]), ",") {
-		if cluster, ok := strings.CutPrefix(strings.TrimSpace(group), bootstrapGroup+":"); ok {
+		if cluster, ok := strings.CutPrefix(strings.TrimSpace(group), names.BootstrapGroupPrefix); ok {
 			info.Cluster = cluster
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flotilla-io/flotilla/pkg/version"
 )
 
 // NewCommand is the playground with its subcommands. The one that runs a
@@ -27,6 +29,11 @@ the same directory resumes with the same state.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Kubernetes registers the flag for every process that links it.
+			if f := cmd.Flag("version"); f != nil && f.Value.String() == "true" {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), version.String())
+				return err
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			c.Mode, c.Out = Mode(mode), cmd.OutOrStdout()

@@ -44,7 +44,7 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 		return fmt.Errorf("dynamic client: %w", err)
 	}
 	mapper := templates.NewMapper(func() (meta.RESTMapper, error) { return apiutil.NewDynamicRESTMapper(cfg, httpClient) })
-	store := templates.NewStore(metadataClient, mapper, claim.ClaimString)
+	store := templates.NewStore(metadataClient, mapper, claim.IndexKey)
 	if err := mgr.Add(store); err != nil {
 		return fmt.Errorf("template store: %w", err)
 	}

@@ -25,6 +25,11 @@
 // Tests begin with [Main], because the box is the test's own binary, and skip by
 // [Require] where real nodes cannot run.
 //
+// While a Lab is open, the machine's limit of inotify instances is raised where it is
+// the low default. Nothing else of the machine is changed: what a kubelet would set in
+// the kernel, it is shown as set.
+//
 // Concurrency: a Lab and its Clusters are safe for all tests of a package.
-// Packages that run at once get different bridges and networks.
+// Packages that run at once get different bridges and networks, but are better run
+// one after the other.
 package realnode

@@ -16,6 +16,8 @@ import (
 type Lab struct {
 	dir    string
 	bridge bridge
+	// lower undoes a change of the machine's limits.
+	lower func() error
 
 	mu       sync.Mutex
 	clusters []*Cluster
@@ -27,15 +29,19 @@ func New() (*Lab, error) {
 	if err := errors.Join(removeLinks(stale), removeCgroups(stale), removeStaleDirs()); err != nil {
 		return nil, fmt.Errorf("what a test before has left: %w", err)
 	}
-	dir, err := os.MkdirTemp("", own()+"-")
+	lower, err := raiseInstances()
 	if err != nil {
 		return nil, err
 	}
+	dir, err := os.MkdirTemp("", own()+"-")
+	if err != nil {
+		return nil, errors.Join(err, lower())
+	}
 	b, err := newBridge()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, os.RemoveAll(dir), lower())
 	}
-	return &Lab{dir: dir, bridge: b}, nil
+	return &Lab{dir: dir, bridge: b, lower: lower}, nil
 }
 
 // own begins the names of what belongs to this process.
@@ -69,7 +75,7 @@ func (l *Lab) Close() error {
 	l.clusters = nil
 	failed = append(failed,
 		removeCgroups(func(name string) bool { return strings.HasPrefix(name, own()+"-") }),
-		l.bridge.remove(), os.RemoveAll(l.dir))
+		l.bridge.remove(), os.RemoveAll(l.dir), l.lower())
 	return errors.Join(failed...)
 }
 

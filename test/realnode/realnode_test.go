@@ -48,7 +48,7 @@ spec:
   - name: main
     image: IMAGE
     env: [{name: GREETING, value: good day}]
-    readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+    readinessProbe: {httpGet: {path: /, port: 5000}, periodSeconds: 1}
     securityContext: {readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
     volumeMounts: [{name: data, mountPath: /data}]
   volumes: [{name: data, persistentVolumeClaim: {claimName: hello}}]
@@ -59,7 +59,7 @@ metadata: {name: hello}
 spec:
   type: NodePort
   selector: {app: hello}
-  ports: [{port: 80, targetPort: 8080, nodePort: PORT}]
+  ports: [{port: 80, targetPort: 5000, nodePort: PORT}]
 `)
 
 // get returns the body of an answer with status 200.

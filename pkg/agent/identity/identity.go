@@ -19,6 +19,8 @@ type Identity struct {
 	tripper   *roundTripper
 	// wake tells Run that something is different.
 	wake chan struct{}
+	// joined has something after a token was taken.
+	joined chan struct{}
 
 	// What follows is Run's own.
 	ca      []byte
@@ -43,7 +45,7 @@ func New(opts Options) (*Identity, error) {
 		return nil, err
 	}
 	i := &Identity{
-		opts: opts, pins: pins, wake: make(chan struct{}, 1),
+		opts: opts, pins: pins, wake: make(chan struct{}, 1), joined: make(chan struct{}, 1),
 		requester: requester{cluster: opts.Cluster, lifetime: opts.Lifetime, clock: opts.Clock},
 	}
 	i.tripper = &roundTripper{heard: i.heard, trouble: i.Trouble, changed: make(chan struct{})}
@@ -55,6 +57,10 @@ func New(opts Options) (*Identity, error) {
 func (i *Identity) Config() *rest.Config {
 	return &rest.Config{Host: i.opts.Server, Transport: i.tripper}
 }
+
+// Joined has something each time a token has made this agent somebody: it is new in the federation, and what
+// it has said there before may be gone.
+func (i *Identity) Joined() <-chan struct{} { return i.joined }
 
 // Trouble is why there is no certificate, or why it may not last; nil when all is well.
 func (i *Identity) Trouble() error {

@@ -158,7 +158,15 @@ func (i *Identity) act(ctx context.Context, do action) (before *transport, err e
 	case discover:
 		return i.discover(ctx)
 	case bootstrap:
-		return i.obtain(ctx, i.bootstrap)
+		former, _ := i.state()
+		before, err = i.obtain(ctx, i.bootstrap)
+		if now, _ := i.state(); now != former {
+			select {
+			case i.joined <- struct{}{}:
+			default:
+			}
+		}
+		return before, err
 	case renew:
 		return i.obtain(ctx, i.renew)
 	case save:

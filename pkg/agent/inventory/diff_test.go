@@ -146,6 +146,7 @@ func TestToken(t *testing.T) {
 	require.NotEqual(t, Token("n", []Key{a}), Token("n", []Key{a, b}), "a confirmation is for exactly these")
 	require.NotEqual(t, Token("n", []Key{{Kind: "A", Name: "bc"}}), Token("n", []Key{{Kind: "Ab", Name: "c"}}))
 	require.NotEqual(t, Token("n", []Key{a}), Token("m", []Key{a}), "and for this time only")
-	require.NotEqual(t, Nonce(), Nonce())
+	first, second := Nonce(), Nonce()
+	require.NotEqual(t, first, second)
 	require.Equal(t, []string{"ConfigMap n/a"}, Sample([]Key{a, b}, 1))
 }

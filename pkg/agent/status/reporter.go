@@ -37,7 +37,7 @@ type Options struct {
 	Recheck, MaxRecheck time.Duration
 	// Repeat is how often everything is sent again, give or take a tenth. Default 15 min.
 	Repeat time.Duration
-	Clock               clock.WithTicker
+	Clock  clock.WithTicker
 }
 
 // Reporter sends observations of works. See the package comment.

@@ -1,10 +1,14 @@
-// Package authorizer lets an agent do its work and nothing else.
+// Package authorizer lets an agent do its work and nothing else, and the
+// controllers speak for agents and nobody else.
 //
 // An agent is a user system:cluster:<name> in the group system:clusters. It
 // reads the Works of its own cluster, reports their status, keeps its own
-// Cluster and lease up to date, and sees the UID of the federation. For every
-// other request the authorizer has no opinion, so RBAC decides, which grants the
-// group nothing.
+// Cluster and lease up to date, sees the UID of the federation, and asks for its
+// next certificate. For every other request the authorizer has no opinion, so RBAC
+// decides, which grants the group nothing.
+//
+// The controllers host the agents of clusters in Push mode, so they impersonate
+// them. RBAC could allow that for everybody or for a list of names only.
 package authorizer
 
 import (
@@ -16,6 +20,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/flotilla-io/flotilla/api/names"
+	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
 // ForClusters returns the authorizer.
@@ -30,11 +35,30 @@ var (
 
 // Authorize implements authorizer.Authorizer.
 func (clusters) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-	cluster, ok := clusterOf(a.GetUser())
-	if ok && a.IsResourceRequest() && allowed(cluster, a) {
+	if !a.IsResourceRequest() {
+		return authorizer.DecisionNoOpinion, "", nil
+	}
+	if cluster, ok := clusterOf(a.GetUser()); ok && allowed(cluster, a) || isHost(a.GetUser()) && anAgent(a) {
 		return authorizer.DecisionAllow, "", nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil
+}
+
+func isHost(u user.Info) bool { return u != nil && u.GetName() == pki.ControllerManagerUser }
+
+// anAgent says whether a request is to speak for an agent.
+func anAgent(a authorizer.Attributes) bool {
+	if a.GetVerb() != "impersonate" || a.GetAPIGroup() != "" || a.GetSubresource() != "" {
+		return false
+	}
+	switch a.GetResource() {
+	case "users":
+		cluster, ok := strings.CutPrefix(a.GetName(), names.AgentUserPrefix)
+		return ok && cluster != ""
+	case "groups":
+		return a.GetName() == names.AgentGroup
+	}
+	return false
 }
 
 func clusterOf(u user.Info) (string, bool) {
@@ -69,10 +93,21 @@ func allowed(cluster string, a authorizer.Attributes) bool {
 			return false
 		}
 		return (verb == "create" && a.GetName() == "") || (a.GetName() == cluster && slices.Contains(write, verb))
+	case "certificates.k8s.io/certificatesigningrequests":
+		// Admission looks at what is asked for.
+		return verb == "create" && a.GetName() == "" || slices.Contains(read, verb) && ownRequest(cluster, a.GetName())
 	case "/namespaces":
 		return verb == "get" && a.GetName() == names.FederationUIDNamespace
 	}
 	return false
+}
+
+// ownRequest says whether a certificate request has a name the API server makes
+// for requests of this agent. The last part has no dash, so those of a cluster
+// whose name begins with this one's are not among them.
+func ownRequest(cluster, name string) bool {
+	random, ok := strings.CutPrefix(name, names.RequestPrefix(cluster))
+	return ok && random != "" && !strings.Contains(random, "-")
 }
 
 func join(resource, subresource string) string {

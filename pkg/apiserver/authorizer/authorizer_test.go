@@ -41,6 +41,7 @@ func TestAgentOfEu(t *testing.T) {
 		{"karmada-es-ap", ""}, {"karmada-es-ap", "x"}, {"karmada-es-ap", "eu"},
 		{"karmada-es-", ""}, {"karmada-es-eu2", "x"}, {"eu", "x"}, {"default", "x"}, {"default", "eu"},
 		{lease, ""}, {lease, "eu"}, {lease, "ap"}, {"kube-system", "eu"}, {"", "kube-system"}, {"", "kube-public"},
+		{"", "agent-eu-abcde"}, {"", "agent-eu-2-abcde"}, {"", "agent-eu-"}, {"", "agent-ap-abcde"}, {"", "agent-e-abcde"},
 	}
 	reads, none := []string{"get", "list", "watch"}, map[place][]string{}
 	inside := func(verbs ...string) map[place][]string {
@@ -53,6 +54,12 @@ func TestAgentOfEu(t *testing.T) {
 	for _, ns := range []string{es, "karmada-es-ap", "karmada-es-", "karmada-es-eu2", "eu", "default", lease, "kube-system"} {
 		// Clusters have no namespace, so no request has one; nothing hangs on it.
 		clusters[place{ns, "eu"}], clusters[place{ns, ""}] = clusters[place{"", "eu"}], clusters[place{"", ""}]
+	}
+	requests := map[place][]string{{"", "agent-eu-abcde"}: reads}
+	for _, at := range everywhere {
+		if at.name == "" { // they have no namespace, either
+			requests[at] = []string{"create"}
+		}
 	}
 	leases := map[place][]string{{lease, "eu"}: {"get", "create", "update", "patch"}, {lease, ""}: {"create"}}
 	uid := map[place][]string{{"", "kube-system"}: {"get"}}
@@ -88,7 +95,12 @@ func TestAgentOfEu(t *testing.T) {
 		{"policy.karmada.io", "propagationpolicies", none},
 		{"apps", "deployments", none},
 		{"rbac.authorization.k8s.io", "clusterroles", none},
-		{"certificates.k8s.io", "certificatesigningrequests", none},
+		{"certificates.k8s.io", "certificatesigningrequests", requests},
+		{"certificates.k8s.io", "certificatesigningrequests/status", none},
+		{"certificates.k8s.io", "certificatesigningrequests/approval", none},
+		{"certificates.k8s.io", "signers", none},
+		{"", "users", none},
+		{"", "groups", none},
 		{"apiextensions.k8s.io", "customresourcedefinitions", none},
 		{"*", "*", none},
 	}
@@ -171,5 +183,47 @@ func TestPathsAreNotForAgents(t *testing.T) {
 				User: agent("eu"), Verb: verb, Path: path, APIGroup: "work.karmada.io", Resource: "works", Namespace: "karmada-es-eu",
 			}), "%s %s that only looks like a resource", verb, path)
 		}
+	}
+}
+
+// The controllers speak for agents, and nobody else does.
+func TestWhoSpeaksForAgents(t *testing.T) {
+	controllers := &user.DefaultInfo{Name: "system:flotilla:controller-manager", Groups: []string{"system:authenticated"}}
+	tests := map[string]struct {
+		reason         string
+		user           user.Info
+		resource, name string
+		change         func(*authorizer.AttributesRecord)
+		want           bool
+	}{
+		"an agent":             {reason: "that of a Push cluster", user: controllers, resource: "users", name: "system:cluster:eu", want: true},
+		"agents' group":        {reason: "without it the name is nobody's", user: controllers, resource: "groups", name: "system:clusters", want: true},
+		"no cluster":           {reason: "an empty name would own the namespace of the prefix", user: controllers, resource: "users", name: "system:cluster:"},
+		"somebody":             {reason: "an agent is no person", user: controllers, resource: "users", name: "jane"},
+		"Kubernetes' own":      {reason: "they have more rights", user: controllers, resource: "users", name: "system:kube-controller-manager"},
+		"administrators":       {reason: "they have all rights", user: controllers, resource: "groups", name: "system:masters"},
+		"everybody":            {reason: "no name is no agent", user: controllers, resource: "users"},
+		"service account":      {reason: "not an agent", user: controllers, resource: "serviceaccounts", name: "system:cluster:eu"},
+		"extra":                {reason: "agents have none", user: controllers, resource: "userextras", name: "system:cluster:eu"},
+		"another group of API": {reason: "users are in the core group", user: controllers, resource: "users", name: "system:cluster:eu", change: func(a *authorizer.AttributesRecord) { a.APIGroup = "authentication.k8s.io" }},
+		"subresource":          {reason: "there is none", user: controllers, resource: "users", name: "system:cluster:eu", change: func(a *authorizer.AttributesRecord) { a.Subresource = "x" }},
+		"another verb":         {reason: "speaking for is not changing", user: controllers, resource: "users", name: "system:cluster:eu", change: func(a *authorizer.AttributesRecord) { a.Verb = "create" }},
+		"a path":               {reason: "not about a user", user: controllers, resource: "users", name: "system:cluster:eu", change: func(a *authorizer.AttributesRecord) { a.ResourceRequest = false }},
+		"the scheduler":        {reason: "it hosts no agents", user: &user.DefaultInfo{Name: "system:flotilla:scheduler"}, resource: "users", name: "system:cluster:eu"},
+		"another agent":        {reason: "agents speak for themselves", user: agent("ap"), resource: "users", name: "system:cluster:eu"},
+		"itself":               {reason: "agents need not", user: agent("eu"), resource: "users", name: "system:cluster:eu"},
+		"nobody":               {reason: "a request before authentication", resource: "users", name: "system:cluster:eu"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := authorizer.AttributesRecord{Verb: "impersonate", Resource: tt.resource, Name: tt.name, ResourceRequest: true}
+			if tt.user != nil {
+				r.User = tt.user
+			}
+			if tt.change != nil {
+				tt.change(&r)
+			}
+			assert.Equal(t, tt.want, decide(t, r), tt.reason)
+		})
 	}
 }

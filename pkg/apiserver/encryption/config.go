@@ -18,12 +18,13 @@ func NewConfig() ([]byte, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("key of encryption at rest: %w", err)
 	}
-	return fmt.Appendf(nil, `# How this federation encrypts Secrets in etcd. Whoever has this file and the
-# data can read them; without this file nobody can, so keep a copy elsewhere.
+	return fmt.Appendf(nil, `# How this federation encrypts Secrets in etcd, and Works that somebody made, which
+# may hold Secrets. Whoever has this file and the data can read them; without this
+# file nobody can, so keep a copy elsewhere.
 apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
-  - resources: [secrets]
+  - resources: [secrets, works.work.karmada.io]
     providers:
       - secretbox:
           keys:

@@ -58,7 +58,11 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	cfg.Name = "flotilla"
 	cfg.Dir = filepath.Join(opts.Dir, "data")
 	cfg.ListenClientUrls = []url.URL{{Scheme: "unix", Path: clientSocket}}
-	cfg.ListenPeerUrls = []url.URL{{Scheme: "unix", Path: clientSocket + ".peer"}}
+	// For peers, etcd listens at the host part alone. Without one it would take an
+	// abstract socket, which every process on this machine may connect to, and which
+	// cannot be closed where the working directory is read-only: to remove the file
+	// that it takes the name for fails.
+	cfg.ListenPeerUrls = []url.URL{{Scheme: "unix", Host: clientSocket + ".peer"}}
 	// Advertised addresses must have a port and are stored in the data, which
 	// may move; nobody dials them.
 	cfg.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:2379"}}

@@ -36,6 +36,11 @@ func TestDataSurvives(t *testing.T) {
 	info, err := os.Stat(dir)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm(), "whoever reaches the socket is the administrator")
+	for _, socket := range []string{"etcd.sock", "etcd.sock.peer"} {
+		info, err := os.Stat(filepath.Join(dir, socket))
+		require.NoError(t, err, "an abstract socket would be everybody's")
+		assert.Equal(t, os.ModeSocket, info.Mode().Type(), socket)
+	}
 	require.NoError(t, client.Close())
 	server.Stop()
 

@@ -115,15 +115,15 @@ func usable(ca Pair, path string, now time.Time) error {
 // is none, when it was signed by another CA, when a third of its life or less
 // is left, when it does not carry every name of want, or when the key beside it
 // is another one's: a process that ends between two writes leaves that behind.
-func ensureLeaf(dir, name string, ca Pair, want Leaf, now time.Time) (renewed bool, err error) {
+func ensureLeaf(dir, name string, ca Pair, want Leaf, now time.Time) error {
 	if pair, err := load(dir, name); err == nil && pair.Good(ca, want, now) {
-		return false, nil
+		return nil
 	}
 	pair, err := Sign(ca, want, now)
 	if err != nil {
-		return false, fmt.Errorf("sign %s: %w", name, err)
+		return fmt.Errorf("sign %s: %w", name, err)
 	}
-	return true, store(dir, name, pair)
+	return store(dir, name, pair)
 }
 
 // Sign makes a key and a certificate for it that lasts a year.

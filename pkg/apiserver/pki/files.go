@@ -120,16 +120,15 @@ func ensureLeaves(dir string, ca, frontProxyCA Pair, hosts []string, now time.Ti
 			serving.DNSNames = append(serving.DNSNames, host)
 		}
 	}
-	if _, err := ensureLeaf(dir, "serving", ca, serving, now); err != nil {
+	if err := ensureLeaf(dir, "serving", ca, serving, now); err != nil {
 		return err
 	}
 	for _, client := range Clients() {
-		if _, err := ensureLeaf(dir, client.Name, ca, client.Leaf, now); err != nil {
+		if err := ensureLeaf(dir, client.Name, ca, client.Leaf, now); err != nil {
 			return err
 		}
 	}
-	_, err := ensureLeaf(dir, "front-proxy-client", frontProxyCA, Leaf{CommonName: FrontProxyName, Usage: x509.ExtKeyUsageClientAuth}, now)
-	return err
+	return ensureLeaf(dir, "front-proxy-client", frontProxyCA, Leaf{CommonName: FrontProxyName, Usage: x509.ExtKeyUsageClientAuth}, now)
 }
 
 func ensureServiceAccountKey(files Files) error {

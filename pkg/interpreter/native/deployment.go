@@ -52,7 +52,7 @@ func (s *deploymentStatus) bound() {
 // deploymentHealth: the controller has seen the newest spec, every replica is
 // of it, and every one is available.
 func deploymentHealth(obj *unstructured.Unstructured) (workv1alpha2.ResourceHealth, error) {
-	desired, err := count(spec(obj), "replicas", 1)
+	desired, err := count(spec(obj), "replicas")
 	if err != nil {
 		return workv1alpha2.ResourceUnknown, err
 	}

@@ -22,11 +22,11 @@ func DivideCompletions(template *unstructured.Unstructured, clusters []workv1alp
 	if _, named := spec(template)["completions"]; !named {
 		return nil, false, nil
 	}
-	completions, err := count(spec(template), "completions", 1)
+	completions, err := count(spec(template), "completions")
 	if err != nil {
 		return nil, false, err
 	}
-	parallelism, err := count(spec(template), "parallelism", 1)
+	parallelism, err := count(spec(template), "parallelism")
 	if err != nil {
 		return nil, false, err
 	}

@@ -12,7 +12,7 @@ import (
 // spec, 1 if absent as the API defaults it, and its pods in spec.template.
 func replicasIn(field string) func(*unstructured.Unstructured) (int32, *workv1alpha2.ReplicaRequirements, error) {
 	return func(obj *unstructured.Unstructured) (int32, *workv1alpha2.ReplicaRequirements, error) {
-		n, err := count(spec(obj), field, 1)
+		n, err := count(spec(obj), field)
 		if err != nil {
 			return 0, nil, err
 		}

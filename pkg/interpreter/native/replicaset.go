@@ -51,7 +51,7 @@ func (s *replicaSetStatus) bound() {
 // replicaSetHealth: the controller has seen the newest spec, and as many
 // replicas are available as it asks for.
 func replicaSetHealth(obj *unstructured.Unstructured) (workv1alpha2.ResourceHealth, error) {
-	desired, err := count(spec(obj), "replicas", 1)
+	desired, err := count(spec(obj), "replicas")
 	if err != nil {
 		return workv1alpha2.ResourceUnknown, err
 	}

@@ -83,7 +83,7 @@ func aggregateStatefulSet(template *unstructured.Unstructured, items []workv1alp
 // newest revision. With the OnDelete strategy it is for people to decide when
 // a pod is replaced, so that old ones are no fault.
 func statefulSetHealth(obj *unstructured.Unstructured) (workv1alpha2.ResourceHealth, error) {
-	desired, err := count(spec(obj), "replicas", 1)
+	desired, err := count(spec(obj), "replicas")
 	if err != nil {
 		return workv1alpha2.ResourceUnknown, err
 	}

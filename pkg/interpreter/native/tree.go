@@ -52,12 +52,12 @@ func whole(v any) (int64, bool) {
 	return 0, false
 }
 
-// count reads a number of replicas: absent or null gives fallback, anything
+// count reads a number of replicas: absent or null is the API's default, 1; anything
 // but a whole number from 0 to the largest int32 is malformed.
-func count(m map[string]any, key string, fallback int32) (int32, error) {
+func count(m map[string]any, key string) (int32, error) {
 	v, ok := m[key]
 	if !ok || v == nil {
-		return fallback, nil
+		return 1, nil
 	}
 	n, ok := whole(v)
 	if !ok || n < 0 || n > math.MaxInt32 {

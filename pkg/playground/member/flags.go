@@ -39,6 +39,8 @@ func apiServerFlags(c *Config) []string {
 		"--service-cluster-ip-range=" + serviceIPs,
 		"--authorization-mode=" + authorization,
 		"--allow-privileged=true",
+		// No DNS knows the names of nodes.
+		"--kubelet-preferred-address-types=InternalIP",
 		"--profiling=false",
 
 		"--client-ca-file=" + c.pki("ca.crt"),

@@ -48,7 +48,7 @@ type (
 
 // Options of the binding controller.
 type Options struct {
-	// Templates has claims indexed by claim.ClaimString.
+	// Templates has claims indexed by claim.IndexKey.
 	Templates   *templates.Store
 	Dynamic     dynamic.Interface
 	Interpreter interpreter.Interpreter

@@ -82,7 +82,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key templates.Key) (reconcil
 	if !m.GetDeletionTimestamp().IsZero() {
 		return reconcile.Result{}, nil // its end is an event of its own
 	}
-	c, claimed := claim.ClaimOf(m)
+	c, claimed := claim.On(m)
 	mine := b != nil && templates.KeyOfBinding(b) == key
 	switch {
 	case !claimed && mine:
@@ -120,7 +120,7 @@ func (r *Reconciler) bind(ctx context.Context, key templates.Key, m *templates.M
 	changed := b.DeepCopyObject().(workv1alpha2.Binding)
 	d.apply(changed)
 	res, err := r.write(ctx, b, changed)
-	if previous, ok := claim.ClaimOf(b); err == nil && res.RequeueAfter == 0 && (!ok || previous != c) {
+	if previous, ok := claim.On(b); err == nil && res.RequeueAfter == 0 && (!ok || previous != c) {
 		r.claimed(ctx, d)
 	}
 	return res, err

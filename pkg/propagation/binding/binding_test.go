@@ -177,7 +177,7 @@ func TestCreate(t *testing.T) {
 			assert.NotEmpty(t, b.GetLabels()[tc.idLabel])
 			assert.Equal(t, "id-p", b.GetLabels()[tc.policyID])
 			assert.NotContains(t, b.GetLabels(), names.LabelBound, "that label is for templates")
-			c, _ := claim.ClaimOf(b)
+			c, _ := claim.On(b)
 			assert.Equal(t, claim.Of(p), c)
 			require.Len(t, b.GetOwnerReferences(), 1)
 			owner := b.GetOwnerReferences()[0]
@@ -253,7 +253,7 @@ func TestOneWritePerChange(t *testing.T) {
 				claim.Stamp(m, w.policy("", "q"))
 			},
 			check: func(t *testing.T, b workv1alpha2.Binding) {
-				c, _ := claim.ClaimOf(b)
+				c, _ := claim.On(b)
 				assert.Equal(t, "ClusterPropagationPolicy q", c.String())
 			},
 		},

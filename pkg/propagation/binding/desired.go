@@ -57,7 +57,7 @@ func (d *desired) create(key templates.Key) workv1alpha2.Binding {
 
 // apply changes b, in place, to what it should be.
 func (d *desired) apply(b workv1alpha2.Binding) {
-	previous, claimed := claim.ClaimOf(b)
+	previous, claimed := claim.On(b)
 	samePolicy := claimed && previous == d.claim
 	d.applyTemplate(b)
 	if d.lazyMark != "" && samePolicy && b.GetAnnotations()[lazyMarkAnnotation] == d.lazyMark {

@@ -31,17 +31,17 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Options of the claim controller.
 type Options struct {
-	// Templates has claims indexed by ClaimString.
+	// Templates has claims indexed by IndexKey.
 	Templates *templates.Store
 	Recorder  events.Recorder
 	// Workers is how many policies are looked at in parallel; 2 when zero.
 	Workers int
 }
 
-// ClaimString is the form of a claim by which a templates.Store indexes. It is
+// IndexKey is the form of a claim by which a templates.Store indexes. It is
 // empty for an unclaimed object.
-func ClaimString(obj metav1.Object) string {
-	if c, ok := ClaimOf(obj); ok {
+func IndexKey(obj metav1.Object) string {
+	if c, ok := On(obj); ok {
 		return c.String()
 	}
 	return ""

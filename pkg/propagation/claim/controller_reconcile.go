@@ -190,7 +190,7 @@ func selectionOf(p policyv1alpha1.Policy) [sha256.Size]byte {
 // settling is one pass over the templates of a policy.
 type settling struct {
 	*Reconciler
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it lives as long as the pass
 	group errgroup.Group
 }
 
@@ -308,6 +308,14 @@ func (r *Reconciler) settle(ctx context.Context, key templates.Key, m *templates
 	}
 }
 
+// claimant is what a log calls the holder of a claim.
+func claimant(c *Claim) string {
+	if c == nil {
+		return "nobody"
+	}
+	return c.String()
+}
+
 func (r *Reconciler) settleOnce(ctx context.Context, key templates.Key, m *templates.Metadata) error {
 	if !m.GetDeletionTimestamp().IsZero() {
 		return nil
@@ -327,7 +335,7 @@ func (r *Reconciler) settleOnce(ctx context.Context, key templates.Key, m *templ
 	if err != nil {
 		return err
 	}
-	klog.FromContext(ctx).V(3).Info("Claim settled", "template", key, "from", current, "claimed", winner != nil)
+	klog.FromContext(ctx).V(3).Info("Claim settled", "template", key, "before", claimant(current), "claimed", winner != nil)
 
 	if again, now := r.match(key.GroupKind, stored); again == nil && now != nil || again != nil && (now == nil || !now.HeldBy(again)) {
 		return fmt.Errorf("template %s: %w", key, ErrNotStamped)
@@ -366,7 +374,7 @@ func templateOf(gk schema.GroupKind, m *templates.Metadata) Template {
 
 func (r *Reconciler) match(gk schema.GroupKind, m *templates.Metadata) (policyv1alpha1.Policy, *Claim) {
 	var current *Claim
-	if c, ok := ClaimOf(m); ok {
+	if c, ok := On(m); ok {
 		current = &c
 	}
 	if NeverPropagated(gk.WithVersion(""), m.GetNamespace(), m.GetName(), m) {

@@ -64,7 +64,7 @@ func newWorld() *world {
 		},
 		ClaimedBy: func(claim string) (out []templates.Key) {
 			for key, m := range w.objects {
-				if ClaimString(m) == claim {
+				if IndexKey(m) == claim {
 					out = append(out, key)
 				}
 			}
@@ -177,7 +177,7 @@ func (w *world) run(t *testing.T, p policyv1alpha1.Policy) reconcile.Result {
 }
 
 func (w *world) holder(key templates.Key) string {
-	c, ok := ClaimOf(w.objects[key])
+	c, ok := On(w.objects[key])
 	if !ok {
 		return ""
 	}
@@ -254,7 +254,7 @@ func TestPolicyMadeAnew(t *testing.T) {
 	p := newPP("default", "p", selecting(deployments(named("web"))), withID("new"))
 	w.Index.Upsert(p)
 	w.run(t, p)
-	c, _ := ClaimOf(w.objects[web])
+	c, _ := On(w.objects[web])
 	assert.Equal(t, "new", c.PermanentID)
 	assert.Empty(t, w.holder(api), "the claim of the former incarnation is void")
 }

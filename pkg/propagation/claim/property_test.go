@@ -217,7 +217,7 @@ func TestStampAndRelease(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "stamps") {
 			p := rapid.SampledFrom(policies).Draw(t, "policy")
 			Stamp(&obj, p)
-			c, ok := ClaimOf(&obj)
+			c, ok := On(&obj)
 			assert.True(t, ok)
 			assert.Equal(t, Of(p), c, "what is stamped is what is read")
 			assert.True(t, c.HeldBy(p))
@@ -227,7 +227,7 @@ func TestStampAndRelease(t *testing.T) {
 			assert.Equal(t, &obj, again, "stamping is idempotent")
 		}
 		Release(&obj)
-		_, ok := ClaimOf(&obj)
+		_, ok := On(&obj)
 		assert.False(t, ok)
 		assert.False(t, HasMarks(&obj))
 		assert.Equal(t, BoundValue, obj.Labels[names.LabelBound], "what was placed stays visible")

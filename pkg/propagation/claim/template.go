@@ -106,10 +106,10 @@ func (c Claim) keys() claimKeys {
 // LabelKey is the label that carries the permanent id of claims of this scope.
 func (c Claim) LabelKey() string { return c.keys().id }
 
-// ClaimOf reads the claim of a template or binding. An object that carries marks
+// On reads the claim on a template or binding. An object that carries marks
 // of both scopes, which only a hand can write, counts as claimed by the
 // PropagationPolicy.
-func ClaimOf(obj metav1.Object) (Claim, bool) {
+func On(obj metav1.Object) (Claim, bool) {
 	objLabels, annotations := obj.GetLabels(), obj.GetAnnotations()
 	if name := annotations[namespacedKeys.name]; name != "" && annotations[namespacedKeys.namespace] != "" {
 		return Claim{

@@ -57,7 +57,7 @@ func (m *mirror) connect(t *rapid.T) {
 
 func (m *mirror) disconnect() {
 	m.cancel()
-	for range m.w.ResultChan() { //nolint:revive // wait for the end
+	for range m.w.ResultChan() { // wait for the end
 	}
 }
 

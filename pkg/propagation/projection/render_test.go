@@ -175,7 +175,8 @@ func TestEqualInputsGiveEqualWorks(t *testing.T) {
 		p.SetBinding(divided("hello", on("eu", 3)))
 		return onlyWork(t, p, "eu")
 	}
-	require.Equal(t, build(), build())
+	first, second := build(), build()
+	require.Equal(t, first, second)
 }
 
 func TestNamespacesGoEverywhere(t *testing.T) {

@@ -28,7 +28,7 @@ func formatVersion(epoch uint32, v version) string {
 
 // parseVersion reads a resource version a client sends back. Empty and "0"
 // mean "any state", as everywhere in Kubernetes.
-func parseVersion(epoch uint32, s string) (v version, any bool, err error) {
+func parseVersion(epoch uint32, s string) (v version, anyState bool, err error) {
 	if s == "" || s == "0" {
 		return 0, true, nil
 	}

@@ -45,7 +45,7 @@ func (o WatchOptions) order() order {
 // Watch streams the changes of a cluster's Works, or of all with an empty name,
 // until ctx ends or Stop is called.
 func (p *Projection) Watch(ctx context.Context, cluster string, opts WatchOptions) (watch.Interface, error) {
-	from, any, err := parseVersion(p.epoch, opts.ResourceVersion)
+	from, anyState, err := parseVersion(p.epoch, opts.ResourceVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (p *Projection) Watch(ctx context.Context, cluster string, opts WatchOption
 	if err != nil {
 		return nil, err
 	}
-	if any || opts.InitialEvents {
+	if anyState || opts.InitialEvents {
 		from = 0
 	} else if from > p.counter {
 		return nil, apierrors.NewResourceExpired("resourceVersion is from the future; list again")

@@ -11,10 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"github.com/flotilla-io/flotilla/pkg/interpreter"
-
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
+	"github.com/flotilla-io/flotilla/pkg/interpreter"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,7 +46,7 @@ func startWatch(t *testing.T, p *Projection, cluster string, o WatchOptions) wat
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		cancel()
-		for range w.ResultChan() { //nolint:revive // wait for the end
+		for range w.ResultChan() { // wait for the end
 		}
 	})
 	return w

@@ -37,7 +37,7 @@ type Store struct {
 	claimOf func(metav1.Object) string
 
 	mu       sync.RWMutex
-	ctx      context.Context // nil before Start and after its end
+	ctx      context.Context //nolint:containedctx // of Start, for informers that come later; nil before it and after its end
 	running  sync.WaitGroup
 	kinds    map[schema.GroupKind]*kind
 	lost     map[schema.GroupKind]schema.GroupResource // watched until forgotten

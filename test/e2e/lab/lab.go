@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -88,7 +87,7 @@ func New(dir string, args ...string) *Lab {
 
 // Main runs the tests of a package with a playground that they share, and is
 // what their TestMain does.
-func Main(m *testing.M, share func(*Lab), args ...string) int {
+func Main(m interface{ Run() int }, share func(*Lab), args ...string) int {
 	dir, err := os.MkdirTemp("", "flotilla-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

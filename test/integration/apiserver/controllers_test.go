@@ -26,6 +26,7 @@ import (
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
 
 func gone(t *testing.T, obj client.Object) func() bool {
@@ -159,15 +160,17 @@ func TestRBAC(t *testing.T) {
 	_, err = kube.AppsV1().Deployments("default").List(t.Context(), metav1.ListOptions{})
 	require.True(t, apierrors.IsForbidden(err))
 
-	// A label makes our kinds part of edit: ClusterRoles are aggregated.
+	// A label makes something part of edit: ClusterRoles are aggregated.
 	role := &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: ns + "-policies", Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"policy.karmada.io"}, Resources: []string{"propagationpolicies"}, Verbs: []string{"*"}}},
+		ObjectMeta: metav1.ObjectMeta{Name: ns + "-bindings", Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"work.karmada.io"}, Resources: []string{"resourcebindings"}, Verbs: []string{"*"}}},
 	}
 	jane := clientFor(t, as(t, "jane", "devs"))
-	require.True(t, apierrors.IsForbidden(jane.Create(t.Context(), policy(ns, "p", allDeployments))))
+	eventually(t, func() bool { return jane.Create(t.Context(), policy(ns, "p", allDeployments)) == nil }, "policies of a namespace are part of edit")
+	none := &workv1alpha2.ResourceBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "none"}}
+	require.True(t, apierrors.IsForbidden(jane.Delete(t.Context(), none)))
 	create(t, role)
-	eventually(t, func() bool { return jane.Create(t.Context(), policy(ns, "p", allDeployments)) == nil }, "aggregated")
+	eventually(t, func() bool { return apierrors.IsNotFound(jane.Delete(t.Context(), none)) }, "aggregated")
 	require.NoError(t, fed.Delete(t.Context(), role))
 
 	anonymous, err := kubernetes.NewForConfig(rest.AnonymousClientConfig(fed.admin))

@@ -187,6 +187,11 @@ func TestExternalEtcd(t *testing.T) {
 		ours = ours || string(kv.Key) == "/fleet/policy.karmada.io/propagationpolicies/default/p"
 	}
 	assert.True(t, ours, "policies are there, too")
+	require.NoError(t, c.Create(t.Context(), secretIn("default", "s")))
+	got, err = etcd.Server.KV().Range(context.Background(), []byte("/fleet/secrets/default/s"), nil, mvcc.RangeOptions{})
+	require.NoError(t, err)
+	require.Len(t, got.KVs, 1)
+	assert.NotContains(t, string(got.KVs[0].Value), plainText, "Secrets are encrypted there, too")
 
 	// A second server over the same etcd, with the same keys: what one writes
 	// the other serves, claims included.
@@ -197,6 +202,9 @@ func TestExternalEtcd(t *testing.T) {
 	require.NoError(t, err)
 	d := deployment("default", "web")
 	require.NoError(t, c2.Create(t.Context(), d))
+	secret := &corev1.Secret{}
+	require.NoError(t, c2.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "s"}, secret))
+	assert.Equal(t, plainText, string(secret.Data["k"]), "with the same key")
 	assert.Equal(t, "p", d.Annotations[names.PropagationPolicyNameAnnotation], "claimed for a policy that the first server took")
 	require.NoError(t, c.Get(t.Context(), client.ObjectKeyFromObject(d), d))
 	assert.Less(t, second.stop(t, syscall.SIGTERM), 10*time.Second)

@@ -76,7 +76,7 @@ func update[T client.Object](t *testing.T, obj T, change func(T)) {
 func holder(t *testing.T, obj client.Object) string {
 	t.Helper()
 	require.NoError(t, fed.Get(t.Context(), client.ObjectKeyFromObject(obj), obj))
-	return claim.ClaimString(obj)
+	return claim.IndexKey(obj)
 }
 
 // bindingOf waits for the binding of a Deployment that satisfies a condition.
@@ -372,7 +372,7 @@ func TestClusterScopedTemplates(t *testing.T) {
 	b := &workv1alpha2.ClusterResourceBinding{}
 	key := client.ObjectKey{Name: ns + "-priorityclass"}
 	eventually(t, func() bool { return fed.Get(t.Context(), key, b) == nil }, "binding")
-	assert.Equal(t, "ClusterPropagationPolicy "+ns, claim.ClaimString(b))
+	assert.Equal(t, "ClusterPropagationPolicy "+ns, claim.IndexKey(b))
 	require.NoError(t, fed.Delete(t.Context(), class))
 	eventually(t, func() bool { return apierrors.IsNotFound(fed.Get(t.Context(), key, b)) }, "gone")
 	require.NoError(t, fed.Delete(t.Context(), p))

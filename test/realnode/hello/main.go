@@ -1,4 +1,4 @@
-// Command hello is a workload: it answers HTTP on port 8080 with the greeting in
+// Command hello is a workload: it answers HTTP on port 5000 with the greeting in
 // GREETING and the name of its pod, and /ask?url=URL with what it gets from there,
 // so that a test sees the network as a pod does. When it is told to end it goes on answering
 // for a moment, as a program behind a Service has to until everybody knows.
@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	address = ":8080"
+	address = ":5000"
 	// farewell is how long it takes until no node sends requests any more.
 	farewell = 3 * time.Second
 )

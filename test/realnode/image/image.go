@@ -31,7 +31,7 @@ type descriptor struct {
 }
 
 // Write writes an OCI archive of an image that has one file, the binary, which is
-// its entry point. The name is a full reference, with registry and tag.
+// its entry point and can be called by its name. The name is a full reference, with registry and tag.
 func Write(file, name, binary string) (err error) {
 	content, err := os.ReadFile(binary)
 	if err != nil {
@@ -64,7 +64,7 @@ func archive(out io.Writer, name, path string, content []byte) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": []string{path}, "User": User},
+		"config":       map[string]any{"Entrypoint": []string{path}, "User": User, "Env": []string{"PATH=/"}},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{digest(layer.Bytes())}},
 	})
 	if err != nil {

@@ -40,10 +40,10 @@ func ValidateBinding(binding workv1alpha2.Binding) field.ErrorList {
 // write bindings in one must not place what another holds.
 func validateOwnNamespace(binding workv1alpha2.Binding, fldPath *field.Path) field.ErrorList {
 	own, of := binding.GetNamespace(), binding.GetSpec().Resource.Namespace
-	switch {
-	case own == of:
+	switch own {
+	case of:
 		return nil
-	case own == "":
+	case "":
 		return field.ErrorList{field.Forbidden(fldPath, "a ClusterResourceBinding is about a template without a namespace; use a ResourceBinding in namespace "+of)}
 	default:
 		return field.ErrorList{field.Invalid(fldPath, of, fmt.Sprintf("must be the namespace of the binding itself, %q", own))}

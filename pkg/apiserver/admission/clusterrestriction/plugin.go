@@ -5,7 +5,8 @@
 // another one, and have them sent to an endpoint of its choice. Once a cluster has
 // joined, its agent cannot change the Cluster beyond its status and its own
 // annotations: with other labels it would be sent the Secrets of policies that
-// select by them, with another endpoint the tokens of the cluster proxy.
+// select by them, with another endpoint the tokens of the cluster proxy. A
+// certificate it can ask for under its own name only.
 package clusterrestriction
 
 import (
@@ -18,9 +19,11 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/kubernetes/pkg/apis/certificates"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
+	"github.com/flotilla-io/flotilla/pkg/identity"
 )
 
 // PluginName is how the plugin is switched on and off.
@@ -45,6 +48,8 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 	}
 	switch a.GetResource().GroupResource().String() {
 	case "clusters.cluster.karmada.io", "leases.coordination.k8s.io":
+	case "certificatesigningrequests.certificates.k8s.io":
+		return certificate(a, strings.TrimPrefix(user.GetName(), names.AgentUserPrefix))
 	default:
 		return nil
 	}
@@ -59,6 +64,27 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 		return admission.NewForbidden(a, fmt.Errorf("the agent of cluster %s may create the one called %s only", own, own))
 	}
 	return credentials(a)
+}
+
+// certificate refuses to ask for one that is not the agent's own next one. A name of
+// the usual form lets the agent read the answer, and keeps it from taking others'.
+func certificate(a admission.Attributes, cluster string) error {
+	csr, ok := a.GetObject().(*certificates.CertificateSigningRequest)
+	if !ok || a.GetOperation() != admission.Create {
+		return nil
+	}
+	random, ok := strings.CutPrefix(csr.Name, names.RequestPrefix(cluster))
+	if !ok || strings.Contains(random, "-") {
+		return admission.NewForbidden(a, fmt.Errorf("metadata.name: the agent of cluster %s has to leave it to the server, with generateName %s", cluster, names.RequestPrefix(cluster)))
+	}
+	request := identity.Request{SignerName: csr.Spec.SignerName, PEM: csr.Spec.Request}
+	for _, usage := range csr.Spec.Usages {
+		request.Usages = append(request.Usages, string(usage))
+	}
+	if err := request.Check(cluster); err != nil {
+		return admission.NewForbidden(a, fmt.Errorf("the agent of cluster %s may ask for its own next certificate only: %w", cluster, err))
+	}
+	return nil
 }
 
 // credentials refuses a new Cluster that says where credentials are.

@@ -121,7 +121,7 @@ func current(a admission.Attributes) *claim.Claim {
 	if err != nil {
 		return nil
 	}
-	if c, ok := claim.ClaimOf(old); ok {
+	if c, ok := claim.On(old); ok {
 		return &c
 	}
 	return nil
@@ -164,7 +164,7 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 // unclaimed says whether a request leaves a template without a policy that had
 // one, or is new. Another API server may know one that this does not know yet.
 func unclaimed(a admission.Attributes, obj metav1.Object) bool {
-	if _, claimed := claim.ClaimOf(obj); claimed {
+	if _, claimed := claim.On(obj); claimed {
 		return false
 	}
 	return a.GetOperation() == admission.Create || current(a) != nil

@@ -210,8 +210,8 @@ func TestClaimOfAWrite(t *testing.T) {
 			}
 			a := request("ConfigMap", tt.obj, old, op, "", false)
 			require.NoError(t, p.Admit(t.Context(), a, nil))
-			assert.Equal(t, tt.want, claim.ClaimString(tt.obj), tt.reason)
-			got, _ := claim.ClaimOf(tt.obj)
+			assert.Equal(t, tt.want, claim.IndexKey(tt.obj), tt.reason)
+			got, _ := claim.On(tt.obj)
 			assert.Equal(t, tt.id, got.PermanentID, tt.reason)
 			assert.Equal(t, tt.bound, tt.obj.Labels[names.LabelBound] == "true", tt.reason)
 			if tt.want == "" {
@@ -374,6 +374,6 @@ func TestGeneratedNames(t *testing.T) {
 	obj := object(labels{"app": "a"})
 	obj.Name, obj.GenerateName = "", "x-"
 	require.NoError(t, p.Admit(t.Context(), request("ConfigMap", obj, nil, admission.Create, "", false), nil))
-	assert.Equal(t, "PropagationPolicy ns/mine", claim.ClaimString(obj))
+	assert.Equal(t, "PropagationPolicy ns/mine", claim.IndexKey(obj))
 	assert.Equal(t, types.UID(""), obj.UID)
 }
