@@ -8,6 +8,7 @@ package openapi
 import (
 	v1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	v1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
@@ -36,6 +37,37 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		clusterv1alpha1.ResourceModel{}.OpenAPIModelName():               schema_flotilla_api_cluster_v1alpha1_ResourceModel(ref),
 		clusterv1alpha1.ResourceModelRange{}.OpenAPIModelName():          schema_flotilla_api_cluster_v1alpha1_ResourceModelRange(ref),
 		clusterv1alpha1.ResourceSummary{}.OpenAPIModelName():             schema_flotilla_api_cluster_v1alpha1_ResourceSummary(ref),
+		meshv1alpha1.ClusterAddresses{}.OpenAPIModelName():               schema_flotilla_api_mesh_v1alpha1_ClusterAddresses(ref),
+		meshv1alpha1.GatewayAddress{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_GatewayAddress(ref),
+		meshv1alpha1.MemberCA{}.OpenAPIModelName():                       schema_flotilla_api_mesh_v1alpha1_MemberCA(ref),
+		meshv1alpha1.MemberCACerts{}.OpenAPIModelName():                  schema_flotilla_api_mesh_v1alpha1_MemberCACerts(ref),
+		meshv1alpha1.MemberCAStatus{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_MemberCAStatus(ref),
+		meshv1alpha1.MemberGateway{}.OpenAPIModelName():                  schema_flotilla_api_mesh_v1alpha1_MemberGateway(ref),
+		meshv1alpha1.MemberGatewayStatus{}.OpenAPIModelName():            schema_flotilla_api_mesh_v1alpha1_MemberGatewayStatus(ref),
+		meshv1alpha1.MemberIstiod{}.OpenAPIModelName():                   schema_flotilla_api_mesh_v1alpha1_MemberIstiod(ref),
+		meshv1alpha1.MemberPeer{}.OpenAPIModelName():                     schema_flotilla_api_mesh_v1alpha1_MemberPeer(ref),
+		meshv1alpha1.MemberPeerStatus{}.OpenAPIModelName():               schema_flotilla_api_mesh_v1alpha1_MemberPeerStatus(ref),
+		meshv1alpha1.MemberReader{}.OpenAPIModelName():                   schema_flotilla_api_mesh_v1alpha1_MemberReader(ref),
+		meshv1alpha1.MemberToken{}.OpenAPIModelName():                    schema_flotilla_api_mesh_v1alpha1_MemberToken(ref),
+		meshv1alpha1.Mesh{}.OpenAPIModelName():                           schema_flotilla_api_mesh_v1alpha1_Mesh(ref),
+		meshv1alpha1.MeshCluster{}.OpenAPIModelName():                    schema_flotilla_api_mesh_v1alpha1_MeshCluster(ref),
+		meshv1alpha1.MeshFailover{}.OpenAPIModelName():                   schema_flotilla_api_mesh_v1alpha1_MeshFailover(ref),
+		meshv1alpha1.MeshGateway{}.OpenAPIModelName():                    schema_flotilla_api_mesh_v1alpha1_MeshGateway(ref),
+		meshv1alpha1.MeshLink{}.OpenAPIModelName():                       schema_flotilla_api_mesh_v1alpha1_MeshLink(ref),
+		meshv1alpha1.MeshList{}.OpenAPIModelName():                       schema_flotilla_api_mesh_v1alpha1_MeshList(ref),
+		meshv1alpha1.MeshMember{}.OpenAPIModelName():                     schema_flotilla_api_mesh_v1alpha1_MeshMember(ref),
+		meshv1alpha1.MeshMemberList{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_MeshMemberList(ref),
+		meshv1alpha1.MeshMemberSpec{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_MeshMemberSpec(ref),
+		meshv1alpha1.MeshMemberStatus{}.OpenAPIModelName():               schema_flotilla_api_mesh_v1alpha1_MeshMemberStatus(ref),
+		meshv1alpha1.MeshNetwork{}.OpenAPIModelName():                    schema_flotilla_api_mesh_v1alpha1_MeshNetwork(ref),
+		meshv1alpha1.MeshRemoteAccess{}.OpenAPIModelName():               schema_flotilla_api_mesh_v1alpha1_MeshRemoteAccess(ref),
+		meshv1alpha1.MeshServer{}.OpenAPIModelName():                     schema_flotilla_api_mesh_v1alpha1_MeshServer(ref),
+		meshv1alpha1.MeshSpec{}.OpenAPIModelName():                       schema_flotilla_api_mesh_v1alpha1_MeshSpec(ref),
+		meshv1alpha1.MeshStatus{}.OpenAPIModelName():                     schema_flotilla_api_mesh_v1alpha1_MeshStatus(ref),
+		meshv1alpha1.MeshTrust{}.OpenAPIModelName():                      schema_flotilla_api_mesh_v1alpha1_MeshTrust(ref),
+		meshv1alpha1.MeshTrustStatus{}.OpenAPIModelName():                schema_flotilla_api_mesh_v1alpha1_MeshTrustStatus(ref),
+		meshv1alpha1.Proof{}.OpenAPIModelName():                          schema_flotilla_api_mesh_v1alpha1_Proof(ref),
+		meshv1alpha1.RegionFailover{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_RegionFailover(ref),
 		policyv1alpha1.ApplicationFailoverBehavior{}.OpenAPIModelName():  schema_flotilla_api_policy_v1alpha1_ApplicationFailoverBehavior(ref),
 		policyv1alpha1.ClusterAffinity{}.OpenAPIModelName():              schema_flotilla_api_policy_v1alpha1_ClusterAffinity(ref),
 		policyv1alpha1.ClusterAffinityTerm{}.OpenAPIModelName():          schema_flotilla_api_policy_v1alpha1_ClusterAffinityTerm(ref),
@@ -1099,6 +1131,1738 @@ func schema_flotilla_api_cluster_v1alpha1_ResourceSummary(ref common.ReferenceCa
 		},
 		Dependencies: []string{
 			clusterv1alpha1.AllocatableModeling{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.api.resource.Quantity"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_ClusterAddresses(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterAddresses are addresses at which the gateway of a cluster is reached.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ClusterName is the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses are IPs that lead to the gateway's Service.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"clusterName", "addresses"},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_GatewayAddress(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GatewayAddress is where peers connect to a gateway.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Address is an IP or a host name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Port to connect to.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"address", "port"},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberCA(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberCA is the CA that istiod has to have in effect.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"roots": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Roots to trust, in this order: sha256:<hex> of the certificates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"signer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Signer is the root under which the intermediate is.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"intermediate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Intermediate that signs.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberCACerts(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberCACerts is the Secret istio-system/cacerts.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"exists": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Exists is false when there is none.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"mesh": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Mesh that made it; empty when somebody else did.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"roots": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Roots in its root-cert.pem.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"exists"},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberCAStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberCAStatus is the CA that istiod has in effect.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"roots": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Roots that it gives to workloads, in its order.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"signer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Signer is the root to which istiod's own certificate leads.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"intermediate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Intermediate that signed istiod's own certificate.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Expires is when the intermediate ends.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberGateway(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberGateway says what makes the gateway of a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"serviceName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceName of the gateway's Service in istio-system.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Port of the Service at which peers connect.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"serviceName", "port"},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberGatewayStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberGatewayStatus is the gateway of a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses at which peers connect.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.GatewayAddress{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message says why there is no address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.GatewayAddress{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberIstiod(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberIstiod is the istiod of a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of it, such as 1.31.1.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ClusterID it has (CLUSTER_ID).",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberPeer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberPeer is a cluster that this one calls.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the peer; its cluster ID too.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"network": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Network that the peer is in.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"gateways": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Gateways to probe. Empty in the same network.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.GatewayAddress{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"secretHash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecretHash is the sha256:<hex> of the kubeconfig in the remote secret for the peer. Empty: there must be none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "network"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.GatewayAddress{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberPeerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberPeerStatus is what was seen of a peer.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the peer.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"secretHash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecretHash is the sha256:<hex> of the kubeconfig in the remote secret; empty when there is none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"proofs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"step",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Proofs are what was tried, in the order of steps.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.Proof{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.Proof{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberReader(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberReader is what peers read a cluster as.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"serviceAccount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceAccount in istio-system whose tokens peers get.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"tokenTTL": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TokenTTL is how long a token is valid. A new one is made at half of that.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+					"server": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Server is the URL that peers use, if it is not what the agent uses.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"inUse": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "InUse are the tokens that a peer may still use, by sha256:<hex>. The agent ends all others but the newest.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"serviceAccount", "tokenTTL"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Duration"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MemberToken(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberToken is the token that peers read a cluster with.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"hash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Hash is the sha256:<hex> of it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Expires is when it ends.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+				Required: []string{"hash", "expires"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_Mesh(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Mesh joins clusters into one Istio mesh. Its name is the mesh ID.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec says which clusters form the mesh, and how.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status says how far that is true.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MeshSpec{}.OpenAPIModelName(), meshv1alpha1.MeshStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshCluster(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshCluster is one cluster of a mesh.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"network": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Network it is in.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"gatewayAddresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "GatewayAddresses at which peers of other networks connect.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.GatewayAddress{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"caExpires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CAExpires is when its intermediate ends.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"tokenExpires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TokenExpires is when the token ends with which its peers read it.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"istiodVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "IstiodVersion that runs there.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions are the latest judgements; at most one of each type.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.GatewayAddress{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshFailover(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshFailover sends traffic to other regions when there is nobody in the caller's own.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"regions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"from",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Regions are where traffic of a region goes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.RegionFailover{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"regions"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.RegionFailover{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshGateway(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshGateway says how traffic from other networks gets into a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Mode is Service (default) or GatewayAPI.\n\nPossible enum values:\n - `\"GatewayAPI\"` means one Gateway of gateway.networking.k8s.io, from which istiod makes the rest.\n - `\"Service\"` means a Deployment and a Service, as Istio's chart \"gateway\" makes them.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"GatewayAPI", "Service"},
+						},
+					},
+					"serviceType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceType is LoadBalancer (default), NodePort, or ClusterIP with addresses. NodePort is reached at the ExternalIPs of nodes.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Port at which peers connect. Default 15443.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"nodePort": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodePort is the port of the nodes with serviceType NodePort. 0: the cluster chooses.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"nodeSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "NodeSelector says, with serviceType NodePort, at which nodes peers connect. Empty: at all that have an ExternalIP.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"replicas": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Replicas of the gateway's Deployment. Default 1.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"revision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Revision of Istio (istio.io/rev) that injects the gateway. Empty: the default one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"annotations": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Annotations of the gateway's Service, such as those a cloud's load balancer reads.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"clusterName",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses at which the gateway of a cluster is reached, besides those the cluster itself gives to the Service.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.ClusterAddresses{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.ClusterAddresses{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshLink(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshLink is one ordered pair of clusters.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "From is the cluster that calls.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "To is the cluster that is called.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Phase sums the link up.\n\nPossible enum values:\n - `\"Pending\"` means that a step is missing that was not there before.\n - `\"Ready\"` means that traffic goes from one cluster to the other.\n - `\"Withdrawn\"` means that no traffic goes there, because nothing is heard of the cluster, or because it leaves.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Pending", "Ready", "Withdrawn"},
+						},
+					},
+					"step": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Step is the first that is missing; empty when none is.\n\nPossible enum values:\n - `\"Address\"` means that the gateway has an address.\n - `\"CA\"` means that both have the wanted CA in effect.\n - `\"Endpoints\"` means that endpoints of the other cluster go to the gateway and not to pods.\n - `\"Gateway\"` means that the other cluster has its gateway.\n - `\"GatewayKnown\"` means that istiod knows the gateway.\n - `\"Member\"` means that both clusters have reported, have one Mesh and the cluster ID that the federation knows.\n - `\"Network\"` means that istio-system of both has the label of its network.\n - `\"Probe\"` means that the gateway was reached, and its certificate is under the mesh's root.\n - `\"Secret\"` means that istio-system has the remote secret.\n - `\"Synced\"` means that istiod is synced with the other cluster.\n - `\"Token\"` means that there is a valid token for the other cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Address", "CA", "Endpoints", "Gateway", "GatewayKnown", "Member", "Network", "Probe", "Secret", "Synced", "Token"},
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reason is one CamelCase word for why it is missing.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message says what is in the way and what to do about it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"lastProbe": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastProbe is when a probe last changed what is said here.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+				Required: []string{"from", "to"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshList is a list of Meshes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the Meshes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.Mesh{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.Mesh{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshMember(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshMember is the part of one cluster in a mesh. It lies in the execution namespace of the cluster and has the name of the Mesh.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec says what the agent of the cluster has to do and to look at.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshMemberSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what it has seen.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshMemberStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MeshMemberSpec{}.OpenAPIModelName(), meshv1alpha1.MeshMemberStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshMemberList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshMemberList is a list of MeshMembers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the MeshMembers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MeshMember{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MeshMember{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshMemberSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshMemberSpec says what an agent has to do and to look at.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"meshID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "MeshID is the name of the Mesh.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ClusterID is the CLUSTER_ID that the cluster's istiod must have.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"network": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Network that the cluster is in.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"ca": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CA is what istiod has to have in effect.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MemberCA{}.OpenAPIModelName()),
+						},
+					},
+					"gateway": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Gateway is what to look at to find the gateway's addresses. Unset: the cluster needs no gateway.",
+							Ref:         ref(meshv1alpha1.MemberGateway{}.OpenAPIModelName()),
+						},
+					},
+					"reader": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reader is what peers read the cluster as. Unset: no token is wanted, and the Secret with the last one is to be emptied.",
+							Ref:         ref(meshv1alpha1.MemberReader{}.OpenAPIModelName()),
+						},
+					},
+					"peers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Peers to look at.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MemberPeer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"meshID", "clusterID", "network"},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MemberCA{}.OpenAPIModelName(), meshv1alpha1.MemberGateway{}.OpenAPIModelName(), meshv1alpha1.MemberPeer{}.OpenAPIModelName(), meshv1alpha1.MemberReader{}.OpenAPIModelName()},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshMemberStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshMemberStatus is what an agent has seen. It is written only when something in it changes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ObservedGeneration is the metadata.generation that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions are the latest judgements; at most one of each type.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
+									},
+								},
+							},
+						},
+					},
+					"istiod": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Istiod that runs in the cluster. Unset: none answers.",
+							Ref:         ref(meshv1alpha1.MemberIstiod{}.OpenAPIModelName()),
+						},
+					},
+					"ca": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CA that istiod has in effect. Unset: not known.",
+							Ref:         ref(meshv1alpha1.MemberCAStatus{}.OpenAPIModelName()),
+						},
+					},
+					"caCerts": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CACerts is the Secret istio-system/cacerts as it is. Unset: not looked yet.",
+							Ref:         ref(meshv1alpha1.MemberCACerts{}.OpenAPIModelName()),
+						},
+					},
+					"network": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Network is the label of istio-system; empty when it has none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"gateway": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Gateway of the cluster. Unset: there is none.",
+							Ref:         ref(meshv1alpha1.MemberGatewayStatus{}.OpenAPIModelName()),
+						},
+					},
+					"token": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Token that peers read the cluster with.",
+							Ref:         ref(meshv1alpha1.MemberToken{}.OpenAPIModelName()),
+						},
+					},
+					"peers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Peers that were looked at.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MemberPeerStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MemberCACerts{}.OpenAPIModelName(), meshv1alpha1.MemberCAStatus{}.OpenAPIModelName(), meshv1alpha1.MemberGatewayStatus{}.OpenAPIModelName(), meshv1alpha1.MemberIstiod{}.OpenAPIModelName(), meshv1alpha1.MemberPeerStatus{}.OpenAPIModelName(), meshv1alpha1.MemberToken{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshNetwork(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshNetwork is a set of clusters whose pods reach each other directly.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the network, as Istio's label topology.istio.io/network has it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterNames": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ClusterNames are the clusters in it.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"name", "clusterNames"},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshRemoteAccess(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshRemoteAccess says how the istiod of a cluster reads the others.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"tokenTTL": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TokenTTL is how long a token of a reader is valid. It is renewed at half of that. At least 10m; default 24h.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+					"servers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"clusterName",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Servers says where peers reach the API server of a cluster, where that is not spec.apiEndpoint of the Cluster and not what its agent uses.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MeshServer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MeshServer{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Duration"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshServer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshServer is where peers reach the API server of a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ClusterName is the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "URL of its API server, such as https://203.0.113.7:6443.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"clusterName", "url"},
+			},
+		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshSpec says which clusters form a mesh, and how.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterAffinity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ClusterAffinity says which clusters are in the mesh. Unset: every cluster. A cluster can be in one Mesh only.",
+							Ref:         ref(policyv1alpha1.ClusterAffinity{}.OpenAPIModelName()),
+						},
+					},
+					"topology": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Topology says where istiod runs. Default MultiPrimary: one in each cluster.\n\nPossible enum values:\n - `\"MultiPrimary\"` means an istiod in each cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"MultiPrimary"},
+						},
+					},
+					"networks": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Networks lists clusters whose pods reach each other directly. A cluster that is in none is a network of its own, network-<cluster>. Between networks traffic goes through gateways.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MeshNetwork{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"trust": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Trust says under which root the certificates of all workloads are.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshTrust{}.OpenAPIModelName()),
+						},
+					},
+					"gateway": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Gateway says how traffic from other networks gets into a cluster.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshGateway{}.OpenAPIModelName()),
+						},
+					},
+					"remoteAccess": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RemoteAccess says how the istiod of a cluster reads Services and endpoints of the others.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(meshv1alpha1.MeshRemoteAccess{}.OpenAPIModelName()),
+						},
+					},
+					"links": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Links says which pairs of clusters are connected. Default All; Placement: those whose propagated workloads need each other.\n\nPossible enum values:\n - `\"All\"` means every pair.\n - `\"Placement\"` means those pairs whose propagated workloads need each other.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"All", "Placement"},
+						},
+					},
+					"withdrawAfter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "WithdrawAfter is how long nothing may be heard of a cluster before its peers stop sending it traffic. It comes back by itself. Default 5m.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+					"failover": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Failover sends traffic to other regions when there is nobody in the caller's own. Unset: traffic is divided by the number of endpoints.",
+							Ref:         ref(meshv1alpha1.MeshFailover{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MeshFailover{}.OpenAPIModelName(), meshv1alpha1.MeshGateway{}.OpenAPIModelName(), meshv1alpha1.MeshNetwork{}.OpenAPIModelName(), meshv1alpha1.MeshRemoteAccess{}.OpenAPIModelName(), meshv1alpha1.MeshTrust{}.OpenAPIModelName(), policyv1alpha1.ClusterAffinity{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Duration"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshStatus says how far a Mesh is true.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ObservedGeneration is the metadata.generation that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions are the latest judgements; at most one of each type.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref("io.k8s.apimachinery.pkg.apis.meta.v1.Condition"),
+									},
+								},
+							},
+						},
+					},
+					"trust": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Trust says which root is in force.",
+							Ref:         ref(meshv1alpha1.MeshTrustStatus{}.OpenAPIModelName()),
+						},
+					},
+					"clusters": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Clusters of the mesh, by name.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MeshCluster{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"links": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"from",
+									"to",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Links are the ordered pairs of clusters that are connected, or are to be.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.MeshLink{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			meshv1alpha1.MeshCluster{}.OpenAPIModelName(), meshv1alpha1.MeshLink{}.OpenAPIModelName(), meshv1alpha1.MeshTrustStatus{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Condition"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshTrust(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshTrust says under which root the certificates of all workloads are.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Mode is Managed (default) or External.\n\nPossible enum values:\n - `\"External\"` means that both come from a Secret.\n - `\"Managed\"` means that the federation makes a root and signs an intermediate for each cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"External", "Managed"},
+						},
+					},
+					"trustDomain": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TrustDomain is the host of the SPIFFE IDs of workloads, as istiod's meshConfig.trustDomain has it. Default cluster.local. It cannot be changed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"secretRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecretRef names the Secret of mode External: root-cert.pem and either root-key.pem, or for each cluster <cluster>.ca-cert.pem, <cluster>.ca-key.pem and <cluster>.cert-chain.pem.",
+							Ref:         ref(clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName()),
+						},
+					},
+					"adopt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Adopt allows a Secret istio-system/cacerts to be replaced that this Mesh did not make. istiod has to be restarted then, and calls within that cluster can fail until its workloads have new certificates. Default false: a cluster with such a Secret is not joined.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"rootGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RootGeneration changes the root when it is raised by one; mode Managed only. The change goes by three steps and no call fails. Default 1.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"intermediateLifetime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "IntermediateLifetime is how long the intermediate of a cluster is valid. It is renewed after two thirds of that. Default 8760h.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+					"workloadCertificateLifetime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "WorkloadCertificateLifetime is the longest that certificates of workloads are valid in this mesh (SECRET_TTL of Istio's agent). A change of the root waits so long at each step. Default 24h.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			clusterv1alpha1.LocalSecretReference{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Duration"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_MeshTrustStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MeshTrustStatus says which root is in force.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"rootGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RootGeneration is that of the newest root.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"stage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Stage is Steady, or during a change of the root TrustBoth, SignNew or TrustNew.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"roots": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Roots that clusters trust at this stage: sha256:<hex> of the certificates.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"rootExpires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RootExpires is when the newest root ends.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message says what a change of the root waits for.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_Proof(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Proof is a step of a link that was tried.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"step": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Step that was tried: Probe, Synced, GatewayKnown or Endpoints.\n\nPossible enum values:\n - `\"Address\"` means that the gateway has an address.\n - `\"CA\"` means that both have the wanted CA in effect.\n - `\"Endpoints\"` means that endpoints of the other cluster go to the gateway and not to pods.\n - `\"Gateway\"` means that the other cluster has its gateway.\n - `\"GatewayKnown\"` means that istiod knows the gateway.\n - `\"Member\"` means that both clusters have reported, have one Mesh and the cluster ID that the federation knows.\n - `\"Network\"` means that istio-system of both has the label of its network.\n - `\"Probe\"` means that the gateway was reached, and its certificate is under the mesh's root.\n - `\"Secret\"` means that istio-system has the remote secret.\n - `\"Synced\"` means that istiod is synced with the other cluster.\n - `\"Token\"` means that there is a valid token for the other cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Address", "CA", "Endpoints", "Gateway", "GatewayKnown", "Member", "Network", "Probe", "Secret", "Synced", "Token"},
+						},
+					},
+					"passed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Passed is true when it holds.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reason is one CamelCase word for why it does not.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Message says what was seen instead.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Since is when it last began to hold, or not to.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+				Required: []string{"step", "passed"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_RegionFailover(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RegionFailover is where the traffic of a region goes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "From is the region of the caller, spec.region of its Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "To are the regions that take its traffic, the preferred one first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"from", "to"},
+			},
+		},
 	}
 }
 

@@ -1,0 +1,54 @@
+package v1alpha1
+
+import corev1 "k8s.io/api/core/v1"
+
+// Kinds of this group and the resources they are served at.
+const (
+	// ResourceKindMesh is the kind of Mesh.
+	ResourceKindMesh = "Mesh"
+	// ResourcePluralMesh is the resource of Mesh.
+	ResourcePluralMesh = "meshes"
+	// ResourceKindMeshMember is the kind of MeshMember.
+	ResourceKindMeshMember = "MeshMember"
+	// ResourcePluralMeshMember is the resource of MeshMember.
+	ResourcePluralMeshMember = "meshmembers"
+)
+
+// IstioNamespace is the namespace of istiod in every member.
+const IstioNamespace = "istio-system"
+
+// MeshLabel names the Mesh on every object that belongs to one, in the federation
+// and in members. What does not have it in a member was made by somebody else.
+const MeshLabel = "mesh.flotilla.io/mesh"
+
+// The Secret in the execution namespace of a cluster with the token of its reader.
+const (
+	// ReaderSecretType is its type.
+	ReaderSecretType corev1.SecretType = "mesh.flotilla.io/reader-token"
+	// ReaderTokenKey holds the token.
+	ReaderTokenKey = "token"
+	// ReaderCAKey holds the CA of the cluster's API server, PEM.
+	ReaderCAKey = "ca.crt"
+	// ReaderServerKey holds the URL of the cluster's API server for its peers.
+	ReaderServerKey = "server"
+	// ReaderExpiresKey holds when the token ends, RFC 3339.
+	ReaderExpiresKey = "expires"
+)
+
+// ReaderSecretName is the name of the Secret with the token of a mesh's reader.
+func ReaderSecretName(mesh string) string { return "mesh-reader-" + mesh }
+
+// DefaultNetwork is the network of a cluster that no network of the Mesh names.
+func DefaultNetwork(cluster string) string { return "network-" + cluster }
+
+// Network is the network that a cluster is in.
+func (s *MeshSpec) Network(cluster string) string {
+	for i := range s.Networks {
+		for _, name := range s.Networks[i].ClusterNames {
+			if name == cluster {
+				return s.Networks[i].Name
+			}
+		}
+	}
+	return DefaultNetwork(cluster)
+}

@@ -1,0 +1,213 @@
+package validation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+)
+
+// summary is what tests look at: field and type of each error, not its words.
+func summary(errs field.ErrorList) []string {
+	var all []string
+	for _, err := range errs {
+		all = append(all, err.Field+" "+string(err.Type))
+	}
+	return all
+}
+
+func validMesh() *meshv1alpha1.Mesh {
+	mesh := &meshv1alpha1.Mesh{ObjectMeta: metav1.ObjectMeta{Name: "mesh1"}}
+	meshv1alpha1.SetDefaults_Mesh(mesh)
+	return mesh
+}
+
+func of(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+
+func TestValidateMesh(t *testing.T) {
+	type mesh = meshv1alpha1.Mesh
+	ref := &clusterv1alpha1.LocalSecretReference{Namespace: "karmada-system", Name: "ca"}
+	network := func(name string, clusters ...string) meshv1alpha1.MeshNetwork {
+		return meshv1alpha1.MeshNetwork{Name: name, ClusterNames: clusters}
+	}
+	cases := map[string]struct {
+		reason string
+		change func(*mesh)
+		want   []string
+	}{
+		"Defaults":      {reason: "A Mesh needs no more than a name.", change: func(*mesh) {}},
+		"Name":          {reason: "It is the value of a label.", change: func(m *mesh) { m.Name = "a.b" }, want: []string{"metadata.name FieldValueInvalid"}},
+		"LongName":      {reason: "63 characters are all that a label takes.", change: func(m *mesh) { m.Name = strings.Repeat("a", 64) }, want: []string{"metadata.name FieldValueInvalid"}},
+		"PrimaryRemote": {reason: "It is not done yet, and nothing else is done in its place.", change: func(m *mesh) { m.Spec.Topology = "PrimaryRemote" }, want: []string{"spec.topology FieldValueNotSupported"}},
+		"Links":         {reason: "There are two kinds.", change: func(m *mesh) { m.Spec.Links = "Some" }, want: []string{"spec.links FieldValueNotSupported"}},
+
+		"Networks": {reason: "Two networks, three clusters.", change: func(m *mesh) {
+			m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("a", "eu", "ap"), network("b", "us")}
+		}},
+		"TwoNetworks":  {reason: "A cluster has one network.", change: func(m *mesh) { m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("a", "eu"), network("b", "eu")} }, want: []string{"spec.networks[1].clusterNames[0] FieldValueInvalid"}},
+		"SameNetwork":  {reason: "Which of the two is meant?", change: func(m *mesh) { m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("a", "eu"), network("a", "us")} }, want: []string{"spec.networks[1].name FieldValueDuplicate"}},
+		"NoNetwork":    {reason: "An empty label is no network for Istio.", change: func(m *mesh) { m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("")} }, want: []string{"spec.networks[0].name FieldValueRequired", "spec.networks[0].clusterNames FieldValueRequired"}},
+		"BadNetwork":   {reason: "It is the value of a label.", change: func(m *mesh) { m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("a b", "e_u")} }, want: []string{"spec.networks[0].name FieldValueInvalid", "spec.networks[0].clusterNames[0] FieldValueInvalid"}},
+		"NetworkOfUs":  {reason: "us would be in it without being listed, and get pod IPs it cannot reach.", change: func(m *mesh) { m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("network-us", "eu")} }, want: []string{"spec.networks[0].name FieldValueInvalid"}},
+		"NetworkOfOwn": {reason: "us is listed.", change: func(m *mesh) { m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("network-us", "us", "eu")} }},
+
+		"External":      {reason: "The CA comes from a Secret.", change: func(m *mesh) { m.Spec.Trust.Mode, m.Spec.Trust.SecretRef = meshv1alpha1.TrustExternal, ref }},
+		"ExternalNoRef": {reason: "From which?", change: func(m *mesh) { m.Spec.Trust.Mode = meshv1alpha1.TrustExternal }, want: []string{"spec.trust.secretRef FieldValueRequired"}},
+		"ManagedRef":    {reason: "It would be ignored.", change: func(m *mesh) { m.Spec.Trust.SecretRef = ref }, want: []string{"spec.trust.secretRef FieldValueForbidden"}},
+		"BadRef": {reason: "No Secret can have that name.", change: func(m *mesh) {
+			m.Spec.Trust.Mode, m.Spec.Trust.SecretRef = meshv1alpha1.TrustExternal, &clusterv1alpha1.LocalSecretReference{Namespace: "A", Name: "b c"}
+		}, want: []string{"spec.trust.secretRef.namespace FieldValueInvalid", "spec.trust.secretRef.name FieldValueInvalid"}},
+		"TrustMode":    {reason: "There are two modes.", change: func(m *mesh) { m.Spec.Trust.Mode = "None" }, want: []string{"spec.trust.mode FieldValueNotSupported"}},
+		"TrustDomain":  {reason: "It is part of a URI.", change: func(m *mesh) { m.Spec.Trust.TrustDomain = "a/b" }, want: []string{"spec.trust.trustDomain FieldValueInvalid"}},
+		"Generation":   {reason: "Roots are counted from 1.", change: func(m *mesh) { m.Spec.Trust.RootGeneration = -1 }, want: []string{"spec.trust.rootGeneration FieldValueInvalid"}},
+		"Intermediate": {reason: "It would end before what it signs.", change: func(m *mesh) { m.Spec.Trust.IntermediateLifetime = of(95 * time.Hour) }, want: []string{"spec.trust.intermediateLifetime FieldValueInvalid"}},
+		"ShortLeafs": {reason: "With short certificates it may be short too.", change: func(m *mesh) {
+			m.Spec.Trust.WorkloadCertificateLifetime, m.Spec.Trust.IntermediateLifetime = of(time.Minute), of(4*time.Minute)
+		}},
+		"NoLeafs": {reason: "A change of the root would not wait for workloads.", change: func(m *mesh) { m.Spec.Trust.WorkloadCertificateLifetime = of(0) }, want: []string{"spec.trust.workloadCertificateLifetime FieldValueInvalid"}},
+
+		"NodePort": {reason: "Nodes are chosen by labels.", change: func(m *mesh) {
+			m.Spec.Gateway.ServiceType, m.Spec.Gateway.NodePort, m.Spec.Gateway.NodeSelector = corev1.ServiceTypeNodePort, 30443, map[string]string{"a": "b"}
+		}},
+		"NodePortLB": {reason: "They would be ignored.", change: func(m *mesh) {
+			m.Spec.Gateway.NodePort, m.Spec.Gateway.NodeSelector = 30443, map[string]string{"a": "b"}
+		}, want: []string{"spec.gateway.nodePort FieldValueForbidden", "spec.gateway.nodeSelector FieldValueForbidden"}},
+		"NodePortGW": {reason: "istiod would not find the nodes.", change: func(m *mesh) {
+			m.Spec.Gateway.Mode, m.Spec.Gateway.ServiceType = meshv1alpha1.GatewayAPI, corev1.ServiceTypeNodePort
+		}, want: []string{"spec.gateway.serviceType FieldValueInvalid"}},
+		"ClusterIP":   {reason: "Nobody outside could reach it.", change: func(m *mesh) { m.Spec.Gateway.ServiceType = corev1.ServiceTypeClusterIP }, want: []string{"spec.gateway.addresses FieldValueRequired"}},
+		"GatewayMode": {reason: "There are two modes.", change: func(m *mesh) { m.Spec.Gateway.Mode = "Envoy" }, want: []string{"spec.gateway.mode FieldValueNotSupported"}},
+		"GatewayPort": {reason: "The gateway's own health is there.", change: func(m *mesh) { m.Spec.Gateway.Port = 15021 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
+		"NoPort":      {reason: "That is none.", change: func(m *mesh) { m.Spec.Gateway.Port = 70000 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
+		"ReplicasGW": {reason: "It would be ignored.", change: func(m *mesh) {
+			m.Spec.Gateway.Mode, m.Spec.Gateway.Replicas = meshv1alpha1.GatewayAPI, ptr.To[int32](2)
+		}, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
+		"NoReplicas": {reason: "Istio fails open without a gateway.", change: func(m *mesh) { m.Spec.Gateway.Replicas = ptr.To[int32](0) }, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
+		"Annotation": {reason: "Kubernetes would refuse the Service.", change: func(m *mesh) { m.Spec.Gateway.Annotations = map[string]string{"a b": "c"} }, want: []string{"spec.gateway.annotations FieldValueInvalid"}},
+		"Addresses": {reason: "IPv4 and IPv6.", change: func(m *mesh) {
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7", "2001:db8::7"}}}
+		}},
+		"BadAddresses": {reason: "Kubernetes takes IPs only, and peers must reach them.", change: func(m *mesh) {
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"gw.example.org", "127.0.0.1"}}, {ClusterName: "eu"}}
+		}, want: []string{"spec.gateway.addresses[0].addresses[0] FieldValueInvalid", "spec.gateway.addresses[0].addresses[1] FieldValueInvalid", "spec.gateway.addresses[1].clusterName FieldValueDuplicate", "spec.gateway.addresses[1].addresses FieldValueRequired"}},
+
+		"TokenTTL": {reason: "Kubernetes makes no shorter tokens.", change: func(m *mesh) { m.Spec.RemoteAccess.TokenTTL = of(9 * time.Minute) }, want: []string{"spec.remoteAccess.tokenTTL FieldValueInvalid"}},
+		"Servers": {reason: "A token must not go over plain HTTP, nor a password into a URL.", change: func(m *mesh) {
+			m.Spec.RemoteAccess.Servers = []meshv1alpha1.MeshServer{{ClusterName: "eu", URL: "http://eu"}, {ClusterName: "ap", URL: "https://a:b@ap"}, {ClusterName: "ap", URL: "https://ap:6443"}, {ClusterName: "us"}}
+		}, want: []string{"spec.remoteAccess.servers[0].url FieldValueInvalid", "spec.remoteAccess.servers[1].url FieldValueInvalid", "spec.remoteAccess.servers[2].clusterName FieldValueDuplicate", "spec.remoteAccess.servers[3].url FieldValueRequired"}},
+		"Withdraw": {reason: "Connections break now and then.", change: func(m *mesh) { m.Spec.WithdrawAfter = of(time.Second) }, want: []string{"spec.withdrawAfter FieldValueInvalid"}},
+
+		"Failover": {reason: "An order per region.", change: func(m *mesh) {
+			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"us", "ap"}}, {From: "us", To: []string{"eu"}}}}
+		}},
+		"NoFailover": {reason: "It says nothing.", change: func(m *mesh) { m.Spec.Failover = &meshv1alpha1.MeshFailover{} }, want: []string{"spec.failover.regions FieldValueRequired"}},
+		"BadFailover": {reason: "Each target once, and never the caller's own region.", change: func(m *mesh) {
+			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"eu", "us", "us", ""}}, {From: "eu"}, {To: []string{"eu"}}}}
+		}, want: []string{"spec.failover.regions[0].to[0] FieldValueInvalid", "spec.failover.regions[0].to[2] FieldValueDuplicate", "spec.failover.regions[0].to[3] FieldValueRequired", "spec.failover.regions[1].from FieldValueDuplicate", "spec.failover.regions[1].to FieldValueRequired", "spec.failover.regions[2].from FieldValueRequired"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := validMesh()
+			tc.change(m)
+			if diff := cmp.Diff(tc.want, summary(ValidateMesh(m))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestValidateMeshUpdate(t *testing.T) {
+	type mesh = meshv1alpha1.Mesh
+	cases := map[string]struct {
+		reason string
+		change func(old, m *mesh)
+		want   []string
+	}{
+		"Labels": {reason: "What was stored under older rules can still be labelled.", change: func(old, m *mesh) {
+			old.Spec.Links, m.Spec.Links, m.Labels = "Some", "Some", map[string]string{"a": "b"}
+		}},
+		"NextRoot":    {reason: "The root is to be changed.", change: func(_, m *mesh) { m.Spec.Trust.RootGeneration = 4 }},
+		"SkippedRoot": {reason: "One after another.", change: func(_, m *mesh) { m.Spec.Trust.RootGeneration = 5 }, want: []string{"spec.trust.rootGeneration FieldValueInvalid"}},
+		"OlderRoot":   {reason: "It is forgotten.", change: func(_, m *mesh) { m.Spec.Trust.RootGeneration = 2 }, want: []string{"spec.trust.rootGeneration FieldValueInvalid"}},
+		"TrustDomain": {reason: "No workload would be who it was.", change: func(_, m *mesh) { m.Spec.Trust.TrustDomain = "example.org" }, want: []string{"spec.trust.trustDomain FieldValueInvalid"}},
+		"ExternalRoot": {reason: "The Secret says which root.", change: func(_, m *mesh) {
+			m.Spec.Trust.Mode, m.Spec.Trust.RootGeneration = meshv1alpha1.TrustExternal, 4
+			m.Spec.Trust.SecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "a", Name: "b"}
+		}, want: []string{"spec.trust.rootGeneration FieldValueForbidden"}},
+		"Invalid": {reason: "The rest is checked too.", change: func(_, m *mesh) { m.Spec.Links = "" }, want: []string{"spec.links FieldValueNotSupported"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			old := validMesh()
+			old.Spec.Trust.RootGeneration = 3
+			m := old.DeepCopy()
+			tc.change(old, m)
+			if diff := cmp.Diff(tc.want, summary(ValidateMeshUpdate(m, old))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestValidateMeshStatus(t *testing.T) {
+	m := validMesh()
+	m.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "eu"}, {}}
+	m.Status.Links = []meshv1alpha1.MeshLink{{From: "eu"}}
+	m.Status.Conditions = []metav1.Condition{{Type: "Ready"}}
+	want := []string{
+		"status.conditions[0].status FieldValueNotSupported", "status.conditions[0].lastTransitionTime FieldValueRequired", "status.conditions[0].reason FieldValueRequired",
+		"status.clusters[1].name FieldValueRequired", "status.links[0].to FieldValueRequired",
+	}
+	if diff := cmp.Diff(want, summary(ValidateMeshStatusUpdate(m, m))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestValidateMeshMember(t *testing.T) {
+	type member = meshv1alpha1.MeshMember
+	cases := map[string]struct {
+		reason string
+		change func(*member)
+		want   []string
+	}{
+		"Valid":     {reason: "A member with a peer.", change: func(m *member) { m.Spec.Peers = []meshv1alpha1.MemberPeer{{Name: "ap"}} }},
+		"Elsewhere": {reason: "No agent would find it.", change: func(m *member) { m.Namespace = "default" }, want: []string{"metadata.namespace FieldValueInvalid"}},
+		"MeshID":    {reason: "Its name is the Mesh's.", change: func(m *member) { m.Spec.MeshID = "mesh2" }, want: []string{"spec.meshID FieldValueInvalid"}},
+		"Empty":     {reason: "The agent would not know what to compare with.", change: func(m *member) { m.Spec.ClusterID, m.Spec.Network = "", "" }, want: []string{"spec.clusterID FieldValueRequired", "spec.network FieldValueRequired"}},
+		"Itself":    {reason: "istiod ignores it, and says so only in its log.", change: func(m *member) { m.Spec.Peers = []meshv1alpha1.MemberPeer{{Name: "eu"}} }, want: []string{"spec.peers[0].name FieldValueInvalid"}},
+		"TwicePeer": {reason: "Which of the two counts?", change: func(m *member) { m.Spec.Peers = []meshv1alpha1.MemberPeer{{Name: "ap"}, {Name: "ap"}} }, want: []string{"spec.peers[1].name FieldValueDuplicate"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := &member{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "karmada-es-eu", Name: "mesh1"},
+				Spec:       meshv1alpha1.MeshMemberSpec{MeshID: "mesh1", ClusterID: "eu", Network: "network-eu"},
+			}
+			tc.change(m)
+			if diff := cmp.Diff(tc.want, summary(ValidateMeshMember(m))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if got := summary(ValidateMeshMemberUpdate(m, m)); len(got) > len(tc.want) {
+				t.Errorf("%s On update: %v", tc.reason, got)
+			}
+		})
+	}
+}
+
+func TestValidateMeshMemberStatus(t *testing.T) {
+	m := &meshv1alpha1.MeshMember{Status: meshv1alpha1.MeshMemberStatus{Peers: []meshv1alpha1.MemberPeerStatus{
+		{Name: "ap", Proofs: []meshv1alpha1.Proof{{Step: meshv1alpha1.StepProbe}, {Step: meshv1alpha1.StepCA}}}, {},
+	}}}
+	want := []string{"status.peers[0].proofs[1].step FieldValueNotSupported", "status.peers[1].name FieldValueRequired"}
+	if diff := cmp.Diff(want, summary(ValidateMeshMemberStatusUpdate(m, m))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

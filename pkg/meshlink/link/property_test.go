@@ -1,0 +1,116 @@
+package link
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+)
+
+// fault is something that can be amiss with a pair.
+type fault struct {
+	make func(*Pair)
+	// astray says that traffic would go astray if the remote secret were there.
+	astray bool
+	// blocks says that no remote secret may be made.
+	blocks bool
+	// flat says that it concerns one network, too.
+	flat bool
+}
+
+func faults() map[string]fault {
+	return map[string]fault{
+		"unreported":  {make: func(p *Pair) { p.To.Status = nil }, blocks: true, flat: true},
+		"noIstiod":    {make: func(p *Pair) { p.From.Status.Istiod = nil }, blocks: true, flat: true},
+		"clusterID":   {make: func(p *Pair) { p.From.Status.Istiod = &meshv1alpha1.MemberIstiod{ClusterID: "x"} }, blocks: true, astray: true, flat: true},
+		"claim":       {make: func(p *Pair) { p.From.Claim = "of mesh2" }, blocks: true, astray: true, flat: true},
+		"caWrong":     {make: func(p *Pair) { p.From.CA = CAWrong }, blocks: true, astray: true, flat: true},
+		"caChanging":  {make: func(p *Pair) { p.To.CA = CAChanging }, blocks: true, flat: true},
+		"label":       {make: func(p *Pair) { p.From.Status.Network = "" }, blocks: true, astray: true, flat: true},
+		"gateway":     {make: func(p *Pair) { p.To.GatewayMessage = "refused" }, blocks: true, astray: true},
+		"token":       {make: func(p *Pair) { p.To.TokenExpires = nil }, blocks: true, flat: true},
+		"tokenEnded":  {make: func(p *Pair) { p.To.TokenExpires = ago(time.Second) }, blocks: true, flat: true},
+		"probe":       {make: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, time.Second) }, blocks: true},
+		"probeLong":   {make: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, hold) }, blocks: true, astray: true},
+		"synced":      {make: func(p *Pair) { fail(p, meshv1alpha1.StepSynced, hold) }, flat: true},
+		"endpoints":   {make: func(p *Pair) { fail(p, meshv1alpha1.StepEndpoints, hold) }, flat: true},
+		"lost":        {make: func(p *Pair) { p.To.Lost = ago(time.Second) }, blocks: true, flat: true},
+		"lostLong":    {make: func(p *Pair) { p.To.Lost = ago(hold) }, blocks: true, astray: true, flat: true},
+		"leaving":     {make: func(p *Pair) { p.To.Leaving = true }, blocks: true, astray: true, flat: true},
+		"fromLost":    {make: func(p *Pair) { p.From.Lost = ago(hold) }, blocks: true, flat: true},
+		"oldSecret":   {make: func(p *Pair) { p.SecretHash = "sha256:2" }, flat: true},
+		"noAddresses": {make: func(p *Pair) { p.To.Addresses = nil }, blocks: true, astray: true},
+	}
+}
+
+// TestFailClosed: whatever comes together, a remote secret is not made while a step
+// before it is missing, is taken away while traffic would go astray, and stays
+// otherwise; and a link is ready when nothing is amiss, and only then.
+func TestFailClosed(t *testing.T) {
+	all := faults()
+	names := slices.Sorted(maps.Keys(all))
+	rapid.Check(t, func(t *rapid.T) {
+		chosen := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 4, rapid.ID).Draw(t, "faults")
+		if contradict(chosen) {
+			t.Skip("these cannot come together")
+		}
+		p, flat := healthyPair(), rapid.Bool().Draw(t, "flat")
+		if flat {
+			p = healthyFlatPair()
+		}
+		var amiss, astray, blocks, unreported bool
+		for _, name := range chosen {
+			if name == "unreported" {
+				unreported = true // comes last: others look into what was reported
+				continue
+			}
+			all[name].make(p)
+		}
+		if unreported {
+			all["unreported"].make(p)
+		}
+		for _, name := range chosen {
+			f := all[name]
+			if flat && !f.flat {
+				continue
+			}
+			amiss, astray, blocks = true, astray || f.astray, blocks || f.blocks
+		}
+		there := Evaluate(p, hold, epoch)
+		if there.Secret == astray {
+			t.Fatalf("%v: with the remote secret there it is wanted: %v", chosen, there.Secret)
+		}
+		if ready := there.Phase == meshv1alpha1.LinkReady; ready == amiss || ready != (there.Step == "") {
+			t.Fatalf("%v: %+v", chosen, there)
+		}
+		if there.Recheck != nil && !there.Recheck.After(epoch) {
+			t.Fatalf("%v: to be looked at again at %s, which is not after now", chosen, there.Recheck)
+		}
+		p.Written = false
+		absent := Evaluate(p, hold, epoch)
+		if absent.Secret == blocks {
+			t.Fatalf("%v: without the remote secret it is made: %v", chosen, absent.Secret)
+		}
+		if absent.Phase == meshv1alpha1.LinkReady {
+			t.Fatalf("%v: ready without a remote secret", chosen)
+		}
+	})
+}
+
+// contradict says whether of some faults one hides the other: what was not reported
+// is not known to be wrong, and nothing is lost for two times at once.
+func contradict(chosen []string) bool {
+	for _, pair := range [][2]string{
+		{"unreported", "noAddresses"}, {"noIstiod", "clusterID"},
+		{"lost", "lostLong"}, {"probe", "probeLong"}, {"token", "tokenEnded"},
+	} {
+		if slices.Contains(chosen, pair[0]) && slices.Contains(chosen, pair[1]) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,183 @@
+package link
+
+import (
+	"slices"
+	"time"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+)
+
+// both looks at one cluster and then at the other; the worse counts.
+func both(p *Pair, find func(c *Cluster) finding) finding {
+	from, to := find(p.From), find(p.To)
+	if to.weight > from.weight {
+		return to
+	}
+	return from
+}
+
+// member: both are this Mesh's, have reported, and have the right istiod.
+func member(p *Pair, _ time.Time) finding {
+	return both(p, func(c *Cluster) finding {
+		switch {
+		case c.Claim != "":
+			return missing(wrong, "NotOurs", "%s", c.Claim)
+		case c.Status == nil:
+			return missing(pending, "NotReported", "the agent of cluster %s has not reported about this Mesh; look whether it runs and is of a version that knows Meshes", c.Name)
+		case c.Status.Istiod == nil:
+			return missing(pending, "NoIstiod", "no istiod answers in istio-system of cluster %s; install Istio there, or look why it does not run", c.Name)
+		case c.Status.Istiod.ClusterID != "" && c.Status.Istiod.ClusterID != c.Name:
+			return missing(wrong, "WrongClusterID", "istiod of cluster %s has CLUSTER_ID %s; peers know the cluster as %s. Set values.global.multiCluster.clusterName to %s there", c.Name, c.Status.Istiod.ClusterID, c.Name, c.Name)
+		case c.Status.Istiod.ClusterID == "":
+			return missing(pending, "ClusterIDUnknown", "istiod of cluster %s has not told its CLUSTER_ID; it must be %s", c.Name, c.Name)
+		case c.VersionMessage != "":
+			return missing(pending, "IstiodTooOld", "cluster %s: %s", c.Name, c.VersionMessage)
+		case c.Lost != nil:
+			return missing(pending, "ClusterLost", "nothing is heard of cluster %s since %s; what it has stays as it is", c.Name, c.Lost.UTC().Format(time.RFC3339))
+		default:
+			return ok
+		}
+	})
+}
+
+// ca: both have the wanted CA. While that changes a link goes on.
+func ca(p *Pair, _ time.Time) finding {
+	return both(p, func(c *Cluster) finding {
+		switch c.CA {
+		case CAInEffect:
+			return ok
+		case CAWrong:
+			return missing(wrong, "CANotInEffect", "cluster %s: %s", c.Name, c.CAMessage)
+		case CAChanging:
+			return missing(pending, "CAChanging", "cluster %s: %s", c.Name, c.CAMessage)
+		default:
+			return missing(pending, "CAUnknown", "it is not known which CA cluster %s has in effect: %s", c.Name, c.CAMessage)
+		}
+	})
+}
+
+// network: istio-system of both has the label; without it Istio takes all
+// networks for one.
+func network(p *Pair, _ time.Time) finding {
+	return both(p, func(c *Cluster) finding {
+		switch {
+		case c.Status == nil:
+			return missing(pending, "NotReported", "the label of istio-system in cluster %s is not known", c.Name)
+		case c.Status.Network != c.Network:
+			return missing(wrong, "WrongNetwork", "namespace istio-system of cluster %s has the label topology.istio.io/network=%q and must have %q; did somebody change it?", c.Name, c.Status.Network, c.Network)
+		default:
+			return ok
+		}
+	})
+}
+
+// gateway: To has the objects of its gateway.
+func gateway(p *Pair, _ time.Time) finding {
+	switch to := p.To; {
+	case to.GatewayMessage != "":
+		return missing(wrong, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
+	case to.Status == nil:
+		return missing(pending, "NotReported", "it is not known whether cluster %s has its gateway", to.Name)
+	case to.Status.Gateway == nil:
+		return missing(wrong, "NoGateway", "the gateway's Service is not in istio-system of cluster %s", to.Name)
+	default:
+		return ok
+	}
+}
+
+// address: the gateway has one.
+func address(p *Pair, _ time.Time) finding {
+	switch to := p.To; {
+	case len(to.Addresses) > 0:
+		return ok
+	case to.Status == nil || to.Status.Gateway == nil:
+		return missing(pending, "NotReported", "the addresses of the gateway of cluster %s are not known", to.Name)
+	default:
+		return missing(wrong, "NoAddress", "the gateway of cluster %s has no address: %s", to.Name, to.Status.Gateway.Message)
+	}
+}
+
+// probe: From has reached the gateway, under the root of the mesh.
+func probe(p *Pair, _ time.Time) finding {
+	proof := p.proof(meshv1alpha1.StepProbe)
+	switch {
+	case proof == nil:
+		return missing(pending, "NotProbed", "cluster %s has not tried yet to reach the gateway of cluster %s", p.From.Name, p.To.Name)
+	case proof.Passed:
+		return ok
+	default:
+		return failingSince(since(proof), orElse(proof.Reason, "ProbeFailed"), "cluster %s does not reach the gateway of cluster %s: %s", p.From.Name, p.To.Name, proof.Message)
+	}
+}
+
+// token: To can be read.
+func token(p *Pair, now time.Time) finding {
+	switch to := p.To; {
+	case to.TokenExpires == nil:
+		return missing(pending, "NoToken", "there is no token for cluster %s: %s", to.Name, to.TokenMessage)
+	case now.Before(*to.TokenExpires):
+		return ok
+	default:
+		return failingSince(*to.TokenExpires, "TokenEnded", "the token for cluster %s has ended on %s; look whether its agent runs and may create serviceaccounts/token in istio-system", to.Name, to.TokenExpires.UTC().Format(time.RFC3339))
+	}
+}
+
+// secret: From has the remote secret.
+func secret(p *Pair, _ time.Time) finding {
+	seen := p.seen()
+	switch {
+	case !p.Written, seen == nil, seen.SecretHash == "":
+		return missing(pending, "SecretNotThere", "cluster %s has not got its remote secret for cluster %s yet", p.From.Name, p.To.Name)
+	case seen.SecretHash != p.SecretHash:
+		return missing(pending, "SecretOutdated", "cluster %s still has an earlier remote secret for cluster %s", p.From.Name, p.To.Name)
+	default:
+		return ok
+	}
+}
+
+// tried is a step that From's agent proves.
+func tried(step meshv1alpha1.LinkStep) func(*Pair, time.Time) finding {
+	return func(p *Pair, _ time.Time) finding {
+		proof := p.proof(step)
+		switch {
+		case proof == nil:
+			return missing(pending, "NotTried", "cluster %s has not looked yet", p.From.Name)
+		case !proof.Passed:
+			return missing(pending, orElse(proof.Reason, "NotProven"), "cluster %s, about cluster %s: %s", p.From.Name, p.To.Name, proof.Message)
+		default:
+			return ok
+		}
+	}
+}
+
+// since when a proof fails. An agent that does not say gets no hold time.
+func since(proof *meshv1alpha1.Proof) time.Time {
+	if proof.Since == nil {
+		return time.Time{}
+	}
+	return proof.Since.Time
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// CanClean says whether everything of the mesh may be removed from a cluster that
+// leaves, and if not, which of its peers still read it. A peer that is lost for
+// longer than hold does not count: its token ends with the reader.
+func CanClean(leaving string, peers []*Cluster, hold time.Duration, now time.Time) (clean bool, reading []string) {
+	for _, peer := range peers {
+		if peer.Name == leaving || (peer.Lost != nil && now.Sub(*peer.Lost) >= hold) {
+			continue
+		}
+		pair := Pair{From: peer, To: &Cluster{Name: leaving}}
+		if seen := pair.seen(); seen != nil && seen.SecretHash != "" {
+			reading = append(reading, peer.Name)
+		}
+	}
+	slices.Sort(reading)
+	return len(reading) == 0, reading
+}

@@ -1,0 +1,17 @@
+// Package remotesecret is about how the istiod of one cluster reads Services and
+// endpoints of another, its peer: the reader that the peer has for it, the Secret
+// with the reader's token, and the change of that token.
+//
+// The reader may see what a remote istiod (1.31) watches and nothing more. Istio's
+// own reader may read every Secret, so its ServiceAccount is not used;
+// istiod has to run with PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false, or it
+// waits for Secrets for ever and never says synced.
+//
+// A token has an end. The agent of the peer makes another at half of its life; the
+// new one is written to all readers and the one before stays valid until each has
+// shown that it is synced with the new one (Rotate). Invariant: a token that an
+// istiod uses is not ended before it ends by itself.
+//
+// Everything is a pure function; nothing reads a clock. Values with a Token in
+// them are secret: they have no String method on purpose and are not to be logged.
+package remotesecret

@@ -1,0 +1,150 @@
+package remotesecret
+
+import (
+	"encoding/pem"
+	"errors"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/client-go/tools/clientcmd"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+)
+
+var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// testCA is a certificate that can be read; whose it is makes no difference.
+func testCA(t *testing.T) []byte {
+	server := httptest.NewTLSServer(nil)
+	t.Cleanup(server.Close)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+}
+
+func TestSecret(t *testing.T) {
+	token := &Token{Bearer: "a.b.c", CA: testCA(t), Server: "https://203.0.113.7:6443", Expires: epoch}
+	secret, err := Secret("mesh1", "ap", token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secret.Namespace != "istio-system" || secret.Name != "istio-remote-secret-ap" ||
+		secret.Labels["istio/multiCluster"] != "true" || secret.Annotations["networking.istio.io/cluster"] != "ap" {
+		t.Errorf("istiod would not find it: %s/%s %v %v", secret.Namespace, secret.Name, secret.Labels, secret.Annotations)
+	}
+	if len(secret.Data) != 1 {
+		t.Errorf("each key is a cluster for istiod; there are %d", len(secret.Data))
+	}
+	config, err := clientcmd.Load(secret.Data["ap"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := clientcmd.Validate(*config); err != nil {
+		t.Errorf("istiod refuses it: %v", err)
+	}
+	rest, err := clientcmd.NewDefaultClientConfig(*config, &clientcmd.ConfigOverrides{}).ClientConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rest.BearerToken != "a.b.c" || rest.Host != token.Server || rest.Insecure || string(rest.CAData) != string(token.CA) {
+		t.Errorf("connects to %s, insecure: %v", rest.Host, rest.Insecure)
+	}
+	// What istiod refuses, and what would be a credential of somebody else.
+	user := config.AuthInfos["ap"]
+	if user.Exec != nil || user.AuthProvider != nil || user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "" ||
+		len(user.ClientCertificateData) > 0 || len(user.ClientKeyData) > 0 || user.Password != "" || user.Impersonate != "" {
+		t.Error("there is more in it than the reader's token")
+	}
+	again, err := Secret("mesh1", "ap", token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := SecretHash("ap", again.Data), SecretHash("ap", secret.Data); got != want || got == "" {
+		t.Errorf("the same token gives %s and %s", got, want)
+	}
+	if got := SecretHash("us", secret.Data); got != "" {
+		t.Errorf("there is nothing of us in it, got %s", got)
+	}
+}
+
+func TestParseToken(t *testing.T) {
+	ca := testCA(t)
+	valid := &Token{Bearer: "a.b.c", CA: ca, Server: "https://203.0.113.7:6443", Expires: epoch}
+	cases := map[string]struct {
+		reason string
+		key    string
+		text   string
+		want   error
+	}{
+		"Valid":     {reason: "It comes back as it was."},
+		"NoToken":   {reason: "istiod would come as anonymous.", key: meshv1alpha1.ReaderTokenKey, want: ErrToken},
+		"TwoLines":  {reason: "That is no token.", key: meshv1alpha1.ReaderTokenKey, text: "a\nb", want: ErrToken},
+		"NoCA":      {reason: "The token would go to whoever answers.", key: meshv1alpha1.ReaderCAKey, text: "x", want: ErrToken},
+		"PlainHTTP": {reason: "Everybody on the way could read the token.", key: meshv1alpha1.ReaderServerKey, text: "http://203.0.113.7", want: ErrToken},
+		"NoServer":  {reason: "There is nobody to ask.", key: meshv1alpha1.ReaderServerKey, want: ErrToken},
+		"NoEnd":     {reason: "It could not be renewed in time.", key: meshv1alpha1.ReaderExpiresKey, text: "soon", want: ErrToken},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			data := valid.Data()
+			if tc.key != "" {
+				data[tc.key] = []byte(tc.text)
+			}
+			got, err := ParseToken(data)
+			if !errors.Is(err, tc.want) {
+				t.Fatalf("%s Got error %v", tc.reason, err)
+			}
+			if err == nil {
+				if diff := cmp.Diff(valid, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestReader: the reader can do nothing but read, sees no Secret, and of
+// ConfigMaps the one with the mesh's configuration.
+func TestReader(t *testing.T) {
+	for revision, configMap := range map[string]string{"": "istio", "default": "istio", "1-31": "istio-1-31"} {
+		for _, object := range Reader("mesh1", revision) {
+			var rules []rbacv1.PolicyRule
+			switch o := object.(type) {
+			case *corev1.ServiceAccount:
+				if o.Name == "istio-reader-service-account" {
+					t.Error("that one is bound to Istio's role, which can read every Secret")
+				}
+			case *rbacv1.ClusterRole:
+				rules = o.Rules
+			case *rbacv1.Role:
+				rules = o.Rules
+			case *rbacv1.ClusterRoleBinding:
+				if o.RoleRef.Name != ReaderName || o.Subjects[0].Name != ReaderName || o.Subjects[0].Namespace != "istio-system" {
+					t.Errorf("binds %v to %v", o.RoleRef, o.Subjects)
+				}
+			case *rbacv1.RoleBinding:
+				if o.RoleRef.Name != ReaderName || o.Subjects[0].Name != ReaderName || o.Namespace != "istio-system" {
+					t.Errorf("binds %v to %v in %s", o.RoleRef, o.Subjects, o.Namespace)
+				}
+			}
+			for _, rule := range rules {
+				for _, verb := range rule.Verbs {
+					if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+						t.Errorf("may %s %v", verb, rule.Resources)
+					}
+				}
+				for _, resource := range rule.Resources {
+					if resource == "secrets" || resource == "*" {
+						t.Errorf("may read %s", resource)
+					}
+					if resource == "configmaps" && !slices.Equal(rule.ResourceNames, []string{configMap}) {
+						t.Errorf("may read ConfigMaps %v", rule.ResourceNames)
+					}
+				}
+			}
+		}
+	}
+}

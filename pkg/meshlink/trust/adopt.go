@@ -1,0 +1,60 @@
+package trust
+
+import "fmt"
+
+// Found is what a cluster has as its Secret "cacerts" at the moment.
+type Found struct {
+	// Exists is false when there is no such Secret.
+	Exists bool
+	// Mesh is the value of the Mesh's label on it; empty when the Secret was not
+	// made by a Mesh.
+	Mesh string
+	// Roots of its root-cert.pem.
+	Roots []Fingerprint
+}
+
+// Verdict says whether a CA may be written into a cluster.
+type Verdict struct {
+	// Write is true when it may.
+	Write bool
+	// Reason is one CamelCase word.
+	Reason string
+	// Message says, when it may not, whose the Secret is and what to do.
+	Message string
+}
+
+// Reasons of a Verdict.
+const (
+	// CAAbsent: there is none yet.
+	CAAbsent = "Absent"
+	// CAOurs: it is this Mesh's.
+	CAOurs = "Ours"
+	// CAAdopted: it was somebody else's, who gave it up.
+	CAAdopted = "Adopted"
+	// CAForeign: it is somebody else's.
+	CAForeign = "ForeignCA"
+	// CAOtherMesh: it is another Mesh's.
+	CAOtherMesh = "OtherMesh"
+	// CAUnknown: the cluster has not reported what it has.
+	CAUnknown = "NotReported"
+)
+
+// Judge says whether the CA of a mesh may be written into a cluster with what was
+// found there; nil when the cluster has not reported. What the Mesh did not make
+// is overwritten only with adopt, and what another Mesh made never is.
+func Judge(mesh, cluster string, found *Found, adopt bool) Verdict {
+	switch {
+	case found == nil:
+		return Verdict{Reason: CAUnknown, Message: fmt.Sprintf("cluster %s has not reported whether there is a Secret istio-system/%s; nothing is written over it unseen: look whether its agent runs and knows this Mesh", cluster, CACertsSecret)}
+	case !found.Exists:
+		return Verdict{Write: true, Reason: CAAbsent}
+	case found.Mesh == mesh:
+		return Verdict{Write: true, Reason: CAOurs}
+	case found.Mesh != "":
+		return Verdict{Reason: CAOtherMesh, Message: fmt.Sprintf("the Secret istio-system/%s of cluster %s is that of Mesh %s; take the cluster out of one of the two Meshes", CACertsSecret, cluster, found.Mesh)}
+	case adopt:
+		return Verdict{Write: true, Reason: CAAdopted}
+	default:
+		return Verdict{Reason: CAForeign, Message: fmt.Sprintf("cluster %s has a Secret istio-system/%s with %s that this Mesh did not make. Either trust it: spec.trust.mode External with that root. Or delete it, or set spec.trust.adopt: true, and it is replaced; istiod there then has to be restarted, and calls within the cluster can fail until its workloads have new certificates", cluster, CACertsSecret, short(found.Roots))}
+	}
+}
