@@ -1,0 +1,3 @@
+// Package mesh tests the mesh with real istiods beside the members of a
+// playground.
+package mesh
