@@ -112,9 +112,9 @@ func (m *member) address(ctx context.Context, ip string) error {
 	return err
 }
 
-// reading makes the account that peers read this member with: no Secrets, and of
-// ConfigMaps one, unlike Istio's stock role. Less, and the peer is never synced.
-func (m *member) reading(ctx context.Context) error {
+// reading makes the account that peers read this member with: of ConfigMaps one,
+// unlike Istio's stock role, and no Secrets unless more says so.
+func (m *member) reading(ctx context.Context, more ...rbacv1.PolicyRule) error {
 	read := []string{"get", "list", "watch"}
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: reader}, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"namespaces", "services", "pods", "nodes"}, Verbs: read},
@@ -125,6 +125,7 @@ func (m *member) reading(ctx context.Context) error {
 		// The mesh configuration alone; without it the peer is never synced.
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"istio"}, Verbs: read},
 	}}
+	role.Rules = append(role.Rules, more...)
 	if _, err := m.core.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
 		return err
 	}
@@ -172,6 +173,10 @@ func (m *member) remoteSecret(ctx context.Context, peer *member, ttl time.Durati
 	}, metav1.CreateOptions{})
 	return err
 }
+
+// secrets are what istiod wants to read in a peer, too, or else the peer is never
+// synced; see the package's documentation.
+var secrets = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "list", "watch"}}
 
 // certificatesOf are those that a client trusts, from a file or inline.
 func certificatesOf(config *rest.Config) ([]byte, error) {

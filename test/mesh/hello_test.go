@@ -14,11 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
 	"github.com/flotilla-io/flotilla/test/mesh/ads"
 	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
 	"github.com/flotilla-io/flotilla/test/mesh/traffic"
-	"google.golang.org/grpc"
 )
 
 const (

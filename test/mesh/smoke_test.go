@@ -32,7 +32,7 @@ func TestTwoNetworksByHand(t *testing.T) {
 		require.NoError(t, m.cacerts(ctx, root.cacerts(name)))
 		require.NoError(t, m.label(ctx, m.network))
 		begin = time.Now()
-		m.startIstiod(ctx, t, "PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false")
+		m.startIstiod(ctx, t)
 		t.Logf("%8s istiod of %s is ready", time.Since(begin).Round(time.Millisecond), name)
 	}
 	eu, ap := members["eu"], members["ap"]
@@ -77,7 +77,7 @@ func TestTwoNetworksByHand(t *testing.T) {
 		return nil
 	})
 
-	require.NoError(t, ap.reading(ctx))
+	require.NoError(t, ap.reading(ctx, secrets))
 	require.NoError(t, eu.remoteSecret(ctx, ap, time.Hour))
 	eventually(t, "clusterz of eu shows ap synced", func() error {
 		clusters, err := eu.istiod.Clusters(ctx)

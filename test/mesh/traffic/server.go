@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,10 +23,9 @@ const (
 // Server is a pod behind its sidecar: an HTTP server that speaks nothing but the
 // mesh's mTLS, and answers with its name.
 type Server struct {
-	server  http.Server
-	done    sync.WaitGroup
-	forget  func()
-	address string
+	server http.Server
+	done   sync.WaitGroup
+	forget func()
 }
 
 // Serve starts a server under a pod's address (host:port) in a network.
@@ -37,18 +37,39 @@ func Serve(name string, identity *Identity, addresses *Addresses, network, addre
 	if err := addresses.Add(network, address, listener.Addr().String()); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &Server{address: address, forget: func() { addresses.Remove(network, address) }}
+	s := &Server{forget: func() { addresses.Remove(network, address) }}
 	s.server.ReadHeaderTimeout = 10 * time.Second
 	s.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(AnsweredBy, name)
-		w.Header().Set(CalledBy, spiffe(r.TLS.PeerCertificates[0]))
+		caller := r.Context().Value(connKey{}).(hidden).ConnectionState().PeerCertificates[0]
+		w.Header().Set(CalledBy, spiffe(caller))
 		_, _ = fmt.Fprintf(w, "hello from %s\n", name)
 	})
 	// Handshakes that fail are seen by who calls.
 	s.server.ErrorLog = silent
-	s.done.Go(func() { _ = s.server.Serve(tls.NewListener(listener, identity.server())) })
+	s.server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, conn)
+	}
+	s.done.Go(func() { _ = s.server.Serve(hiding{tls.NewListener(listener, identity.server())}) })
 	return s, nil
 }
+
+type connKey struct{}
+
+// hiding is a listener of TLS connections that does not show that they are. An
+// http.Server that saw it would refuse the protocol istio, which it does not know.
+type hiding struct{ net.Listener }
+
+func (h hiding) Accept() (net.Conn, error) {
+	conn, err := h.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return hidden{conn.(*tls.Conn)}, nil
+}
+
+// hidden is a TLS connection of another type.
+type hidden struct{ *tls.Conn }
 
 // Close ends the server, and calls that are on.
 func (s *Server) Close() error {
