@@ -56,6 +56,14 @@ func (m *member) hello(ctx context.Context, t *testing.T, replicas int32) {
 	require.NoError(t, err)
 }
 
+// scale sets the number of pods of hello.
+func (m *member) scale(t *testing.T, replicas int) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
+	_, err := m.core.AppsV1().Deployments("default").Patch(t.Context(), "hello", "application/merge-patch+json", []byte(patch), metav1.PatchOptions{})
+	require.NoError(t, err)
+}
+
 // podAddresses are host:port of the pods of hello, once all run.
 func (m *member) podAddresses(t *testing.T, replicas int) map[string]string {
 	t.Helper()
@@ -80,15 +88,26 @@ func (m *member) podAddresses(t *testing.T, replicas int) map[string]string {
 }
 
 // serve answers for the pods of hello.
-func (m *member) serve(ctx context.Context, t *testing.T, addresses *traffic.Addresses, pods map[string]string) {
+func (m *member) serve(t *testing.T, addresses *traffic.Addresses, pods map[string]string) {
 	t.Helper()
-	identity, err := traffic.NewIdentity(ctx, m.istiod, "default", "default")
-	require.NoError(t, err)
+	identity := m.identity(t)
 	for name, address := range pods {
 		server, err := traffic.Serve(m.name+"/"+name, identity, addresses, m.network, address)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = server.Close() })
 	}
+}
+
+// identity is that of workloads of namespace default. An istiod that has just
+// become ready needs a moment until it has told its root, so, like a proxy, this
+// tries again.
+func (m *member) identity(t *testing.T) (identity *traffic.Identity) {
+	t.Helper()
+	require.NoError(t, await(t.Context(), func() (err error) {
+		identity, err = traffic.NewIdentity(t.Context(), m.istiod, "default", "default")
+		return err
+	}))
+	return identity
 }
 
 // gateway runs the member's east-west gateway on a listener.
@@ -106,8 +125,7 @@ func (m *member) gateway(ctx context.Context, t *testing.T, addresses *traffic.A
 // caller is a workload of namespace default in the member.
 func (m *member) caller(ctx context.Context, t *testing.T, addresses *traffic.Addresses) *traffic.Caller {
 	t.Helper()
-	identity, err := traffic.NewIdentity(ctx, m.istiod, "default", "default")
-	require.NoError(t, err)
+	identity := m.identity(t)
 	proxy := m.connect(ctx, t, ads.Node{Type: ads.Sidecar, Pod: "caller", Namespace: "default", ServiceAccount: "default"})
 	return &traffic.Caller{Proxy: proxy, Identity: identity, Addresses: addresses, Network: m.network}
 }

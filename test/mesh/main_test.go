@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,11 +34,11 @@ func (m *member) startIstiod(ctx context.Context, t *testing.T, env ...string) {
 	})
 	if istiod != nil {
 		t.Cleanup(func() {
+			if t.Failed() {
+				t.Log(istiod.LogTail(60))
+			}
 			if err := istiod.Stop(); err != nil {
 				t.Error(err)
-			}
-			if t.Failed() {
-				t.Log(istiod.LogTail(25))
 			}
 		})
 	}
@@ -48,26 +49,42 @@ func (m *member) startIstiod(ctx context.Context, t *testing.T, env ...string) {
 }
 
 // eventually looks until there is no error, and fails with the last one. It
-// returns how long that took.
-func eventually(t *testing.T, what string, look func() error) time.Duration {
+// logs how long that took.
+func eventually(t *testing.T, what string, look func() error) {
 	t.Helper()
 	begin := time.Now()
+	if err := await(t.Context(), look); err != nil {
+		t.Fatalf("not after %s: %s: %v", time.Since(begin), what, err)
+	}
+	t.Logf("%8s %s", time.Since(begin).Round(time.Millisecond), what)
+}
+
+// await looks until there is no error, and returns the last one if that takes
+// longer than the lab's patience.
+func await(ctx context.Context, look func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, lab.Patience)
+	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		err := look()
-		took := time.Since(begin)
 		if err == nil {
-			t.Logf("%8s %s", took.Round(time.Millisecond), what)
-			return took
-		}
-		if took > lab.Patience {
-			t.Fatalf("not after %s: %s: %v", took, what, err)
+			return nil
 		}
 		select {
 		case <-ticker.C:
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
+		case <-ctx.Done():
+			return err
 		}
 	}
+}
+
+// count is how often istiod has logged something.
+func (m *member) count(t *testing.T, what string) int {
+	t.Helper()
+	log, err := os.ReadFile(m.istiod.LogFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(log), what)
 }

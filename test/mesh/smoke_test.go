@@ -17,40 +17,17 @@ import (
 // looks after each step at what istiod of eu makes of it.
 func TestTwoNetworksByHand(t *testing.T) {
 	ctx := t.Context()
-	// What the gateway's Service in eu and ap gets as an address is where the
-	// gateways of this test listen.
-	root := newAuthority(t, "root of mesh1")
-	addresses := &traffic.Addresses{}
-	members := map[string]*member{}
-	for _, name := range []string{"eu", "ap", "us"} {
-		m, err := newMember(name, "network-"+name, playground.Kubeconfig(name))
-		require.NoError(t, err)
-		members[name] = m
-		begin := time.Now()
-		require.NoError(t, istiolab.Prepare(ctx, playground.Kubeconfig(name)))
-		t.Logf("%8s CRDs of Istio in %s", time.Since(begin).Round(time.Millisecond), name)
-		require.NoError(t, m.cacerts(ctx, root.cacerts(name)))
-		require.NoError(t, m.label(ctx, m.network))
-		begin = time.Now()
-		m.startIstiod(ctx, t)
-		t.Logf("%8s istiod of %s is ready", time.Since(begin).Round(time.Millisecond), name)
-	}
+	members := prepared(t, newAuthority(t, "root of mesh1"), map[string]string{"eu": "network-eu", "ap": "network-ap"})
 	eu, ap := members["eu"], members["ap"]
-
+	addresses := &traffic.Addresses{}
 	for _, m := range members {
+		m.startIstiod(ctx, t)
 		id, err := m.istiod.OwnClusterID(ctx)
 		require.NoError(t, err)
 		require.Equal(t, m.name, id)
 		version, err := m.istiod.Version(ctx)
 		require.NoError(t, err)
-		t.Logf("version of istiod of %s: %s", m.name, version)
-		eventually(t, "ConfigMap with the root in "+m.name, func() error {
-			roots, err := m.istiod.TrustedRoots(ctx, "default")
-			if err == nil && string(roots) != string(root.pem) {
-				err = fmt.Errorf("another root: %s", roots)
-			}
-			return err
-		})
+		require.Regexp(t, `^1\.31`, version)
 	}
 
 	eu.hello(ctx, t, 2)
@@ -79,13 +56,7 @@ func TestTwoNetworksByHand(t *testing.T) {
 
 	require.NoError(t, ap.reading(ctx, secrets))
 	require.NoError(t, eu.remoteSecret(ctx, ap, time.Hour))
-	eventually(t, "clusterz of eu shows ap synced", func() error {
-		clusters, err := eu.istiod.Clusters(ctx)
-		if err == nil && clusters["ap"].SyncStatus != istiolab.Synced {
-			err = fmt.Errorf("%+v", clusters)
-		}
-		return err
-	})
+	eu.shows(t, ap, istiolab.Synced)
 	eventually(t, "networkz of eu shows the gateway of ap", func() error { return hasGateway(ctx, eu, ap, gateway.IP()) })
 	eventually(t, "endpointShardz of eu has the pods of both", func() error {
 		shards, err := eu.istiod.Endpoints(ctx, "default", "hello")
@@ -100,8 +71,8 @@ func TestTwoNetworksByHand(t *testing.T) {
 	}
 	endpoints(t, caller.Proxy, "EDS in eu has its own pods, and the gateway for 3 pods", both)
 
-	eu.serve(ctx, t, addresses, euPods)
-	ap.serve(ctx, t, addresses, apPods)
+	eu.serve(t, addresses, euPods)
+	ap.serve(t, addresses, apPods)
 	answered := map[string]int{}
 	begin := time.Now()
 	const calls = 300

@@ -34,6 +34,10 @@ type mount struct {
 
 	stop context.CancelFunc
 	done sync.WaitGroup
+
+	mu sync.Mutex
+	// failed is why the last update did not work, if it did not.
+	failed error
 }
 
 // mountSecret mounts a Secret. It is there when it returns, if there is one.
@@ -55,12 +59,22 @@ func mountSecret(ctx context.Context, client kubernetes.Interface, namespace, na
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				// A member that is away keeps its files, as on a node.
-				_ = m.update(ctx)
+				// The files stay as they are when the member is away, as on a node.
+				err := m.update(ctx)
+				m.mu.Lock()
+				m.failed = err
+				m.mu.Unlock()
 			}
 		}
 	})
 	return m, nil
+}
+
+// err is why the files are not what the Secret has.
+func (m *mount) err() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failed
 }
 
 func (m *mount) unmount() {

@@ -267,12 +267,26 @@ func (i *Istiod) get(ctx context.Context, port int, path string) ([]byte, error)
 
 var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// LogTail is the end of istiod's log.
+// LogTail is the end of istiod's log, and what is wrong with its mount.
 func (i *Istiod) LogTail(lines int) string {
+	mounted := "cacerts is not mounted"
+	if i.mount != nil {
+		mounted = fmt.Sprintf("mount of cacerts: %v", i.mount.err())
+	}
 	data, err := os.ReadFile(i.LogFile())
 	if err != nil {
 		return err.Error()
 	}
 	all := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
-	return fmt.Sprintf("--- the end of the log of istiod of %s\n%s", i.Cluster, strings.Join(all[max(0, len(all)-lines):], "\n"))
+	return fmt.Sprintf("--- the end of the log of istiod of %s (%s)\n%s", i.Cluster, mounted, strings.Join(all[max(0, len(all)-lines):], "\n"))
+}
+
+// Ended tells whether istiod has ended by itself.
+func (i *Istiod) Ended() bool {
+	select {
+	case <-i.ended:
+		return true
+	default:
+		return false
+	}
 }

@@ -30,6 +30,7 @@ type Identity struct {
 	namespace, serviceAccount string
 
 	mu          sync.Mutex
+	signed      *istiolab.Certificate
 	certificate tls.Certificate
 	roots       *x509.CertPool
 }
@@ -71,8 +72,15 @@ func (i *Identity) Renew(ctx context.Context) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.certificate, i.roots = certificate, roots
+	i.signed, i.certificate, i.roots = signed, certificate, roots
 	return nil
+}
+
+// Certificate is what istiod has signed last.
+func (i *Identity) Certificate() *istiolab.Certificate {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.signed
 }
 
 // SPIFFE is the identity in the certificate.
