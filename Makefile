@@ -119,6 +119,10 @@ test-unit: ## Unit tests, and integration tests in one process.
 test-e2e: build ## The tutorial and its faults, with real kubectl on a real playground.
 	$(if $(wildcard test/e2e),$(GO) test -json -count=1 -timeout=30m ./test/e2e/... | $(TOTALS),@echo "there is no test/e2e yet")
 
+.PHONY: test-mesh
+test-mesh: build istiod ## The mesh, with real istiods on a real playground.
+	$(GO) test -json -count=1 -timeout=30m ./test/mesh/... | $(TOTALS)
+
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Static analysis, see .golangci.yml.
 	$(GO) vet ./...

@@ -8,13 +8,12 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
 
 	"github.com/flotilla-io/flotilla/test/mesh/ads"
 	"github.com/flotilla-io/flotilla/test/mesh/istiolab"

@@ -39,8 +39,6 @@ type Endpoint struct {
 	Address string
 	// Weight of the endpoint among all of its destination.
 	Weight uint32
-	// Cluster and Network are where istiod says that it is.
-	Cluster, Network string
 	// MTLS says that the other side speaks the mesh's mTLS.
 	MTLS bool
 	// Priority is 0 for those that are used while they are healthy.
@@ -99,12 +97,9 @@ func endpointsOf(assignment *endpointv3.ClusterLoadAssignment) []Endpoint {
 		name := l.GetRegion() + "/" + l.GetZone() + "/" + l.GetSubZone()
 		for _, e := range locality.LbEndpoints {
 			socket := e.GetEndpoint().GetAddress().GetSocketAddress()
-			istio := e.GetMetadata().GetFilterMetadata()["istio"].GetFields()
 			found = append(found, Endpoint{
 				Address:  net.JoinHostPort(socket.GetAddress(), strconv.FormatUint(uint64(socket.GetPortValue()), 10)),
 				Weight:   max(e.GetLoadBalancingWeight().GetValue(), 1),
-				Cluster:  istio["cluster"].GetStringValue(),
-				Network:  istio["network"].GetStringValue(),
 				MTLS:     e.GetMetadata().GetFilterMetadata()["envoy.transport_socket_match"].GetFields()["tlsMode"].GetStringValue() == "istio",
 				Priority: locality.Priority,
 				Locality: name,

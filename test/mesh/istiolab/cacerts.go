@@ -88,7 +88,7 @@ func (m *mount) update(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("Secret %s/%s to mount: %w", m.namespace, m.name, err)
+		return fmt.Errorf("reading Secret %s/%s to mount: %w", m.namespace, m.name, err)
 	}
 	if secret.ResourceVersion == m.version {
 		return nil

@@ -80,7 +80,7 @@ func Prepare(ctx context.Context, kubeconfig string) error {
 	client := extensions.ApiextensionsV1().CustomResourceDefinitions()
 	for _, crd := range wanted {
 		if _, err := client.Create(ctx, crd, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("Istio's CRD %s: %w", crd.Name, err)
+			return fmt.Errorf("creating Istio's CRD %s: %w", crd.Name, err)
 		}
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}

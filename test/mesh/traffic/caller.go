@@ -55,7 +55,7 @@ func (c *Caller) Call(ctx context.Context, host string, port int) (Answer, error
 	}
 	answer, err := c.call(ctx, host, destination, endpoint)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s at %s (%s): %w", name, endpoint.Address, endpoint.Network, err)
+		return Answer{}, fmt.Errorf("%s at %s: %w", name, endpoint.Address, err)
 	}
 	return answer, nil
 }
