@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// startBound starts a process in a group of its own.
-func startBound(cmd *exec.Cmd) error {
+// StartBound starts a process in a group of its own.
+func StartBound(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd.Start()
 }

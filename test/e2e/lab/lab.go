@@ -124,7 +124,7 @@ func (l *Lab) Start() error {
 	started := make(chan error, 1)
 	go func() {
 		defer close(ended)
-		if err := startBound(l.cmd); err != nil {
+		if err := StartBound(l.cmd); err != nil {
 			started <- err
 			return
 		}

@@ -1,0 +1,83 @@
+// Package mesh tests the mesh with real istiods beside the members of a
+// playground (package istiolab), with traffic that istiods direct (packages ads
+// and traffic). Envoy itself is not run.
+//
+// Tests called ...ByHand do what a person does with Istio's guides. They are
+// what is known about istiod apart from meshlink, and fail when another version
+// of Istio behaves differently. What they have shown, with Istio 1.31 on two
+// cores:
+//
+// # Start
+//
+//   - The CRDs take 1 to 2 s to create in a member, istiod 2 s until /ready, 0.3 s
+//     when it is started again.
+//   - /ready comes before ConfigMap istio-ca-root-cert, by up to 0.3 s. After a
+//     restart with another root that ConfigMap still has the old one meanwhile,
+//     and a client that trusts it cannot connect: try again.
+//
+// # What is seen where
+//
+//   - /debug/clusterz: istiod's own cluster, without a secretName, has the
+//     CLUSTER_ID; a peer is there from when its secret was read.
+//   - /debug/networkz: null without gateways. Gateways of the own cluster are in
+//     it, too. A change of a Service's status is seen within 0.1 s.
+//   - /debug/endpointShardz: pods as they are, by cluster and with their network,
+//     never gateways. Keys are host, namespace, and provider/cluster.
+//   - EDS alone shows which endpoints a proxy gets, gateways in place of other
+//     networks' pods. /debug/edsz needs the id of a proxy that is connected; to
+//     be sure to have one, be one: package ads does with a token of any
+//     ServiceAccount (audience istio-ca) what a sidecar does.
+//   - /version is beside the metrics (15014), not on 8080, and open to all:
+//     <version>-<revision>-<status>.
+//   - Debug pages are on 8080 and 15014. From loopback they are open. From
+//     elsewhere a token with audience istio-ca is asked for, and from another
+//     namespace than istio-system only config_dump, ndsz and edsz are allowed
+//     (ENABLE_DEBUG_ENDPOINT_AUTH, DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES). Read
+//     in the source, not tested: here everything is loopback.
+//
+// # CA
+//
+//   - A changed Secret cacerts is loaded 0.1 s after its files changed. The
+//     issuer of new certificates shows it, and the last element of what the CA
+//     returns is the root bundle in effect, at once. ConfigMap istio-ca-root-cert
+//     of every namespace follows within 0.4 s: root-cert.pem, byte for byte.
+//   - Another root, or a further one, is not loaded without
+//     ISTIO_MULTIROOT_MESH=true, nor is the rest of the Secret then: one warning
+//     in the log, and everything goes on as before. A restart loads it. So an
+//     intermediate and the root never go in one change if the intermediate shall
+//     take effect without the setting.
+//   - With the setting a change is loaded if the old or the new bundle contains
+//     the other. The three steps of a rotation work without a restart.
+//   - A Secret cacerts that comes after istiod's start has no effect until it is
+//     started again: istiod has made a root of its own by then. So the CA comes
+//     before istiod, or a restart is asked for.
+//
+// # Networks
+//
+//   - While a network has no gateway its pods are handed out raw to all networks,
+//     and so they are again at once when the gateway's Service goes. Then
+//     requests go nowhere.
+//   - A gateway's weight is the number of endpoints behind it (with one gateway
+//     per network; with several all weights are multiplied, the source says).
+//   - The gateway gets one chain per service and port with server name
+//     outbound_.<port>_._.<host>, for the ALPNs istio, istio-peer-exchange,
+//     istio-http/1.0, istio-http/1.1 and istio-h2 only: a probe that offers no
+//     ALPN, or h2, is turned away.
+//   - All members of a playground give their pods the same addresses. That is
+//     fine for networks apart; in a flat one tests have to change them.
+//
+// # The account that peers read with
+//
+//   - get, list and watch on namespaces, services, pods, nodes, endpointslices,
+//     customresourcedefinitions, workloadentries and gateways, and on the one
+//     ConfigMap istio (by resourceNames) suffice for endpoints and gateways.
+//     Without the right to ConfigMap istio the peer is never synced.
+//   - Without the right to list Secrets everywhere the peer is never synced
+//     either: clusterz says timeout after PILOT_REMOTE_CLUSTER_TIMEOUT (30 s).
+//     Its endpoints are there all the same, at once, and are kept up to date; but
+//     an istiod that starts waits out that timeout before it is ready, and its
+//     log fills with refused watches.
+//   - PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false, which is meant for such
+//     accounts, makes istiod crash when it reads a remote secret (a nil pointer
+//     in (*CredentialsController).HasSynced).
+package mesh

@@ -1,0 +1,25 @@
+// Package istiolab runs real istiods as plain processes beside the members of a
+// playground, and looks at them with the eyes that they offer: their debug
+// pages and their certificate authority.
+//
+// [Prepare] gives a member what an installation of Istio has: the CRDs (of
+// module istio.io/api, in the version that test/mesh/istiod requires) and the
+// namespace istio-system. [Start] starts an istiod for it. An [Istiod] can be
+// stopped, killed and started again; it keeps its directory then, but not its
+// ports.
+//
+// Secret cacerts of a member is mounted as a kubelet mounts it: what is in the
+// Secret appears in ROOT_CA_DIR as one change (a symbolic link that moves),
+// before istiod starts if it is there already. Only a kubelet takes up to a
+// minute or two, and this takes [MountInterval].
+//
+// istiod is built by make istiod; the binary is taken from FLOTILLA_BIN/mesh, or
+// bin/mesh of this repository.
+//
+// Invariants: an istiod listens on loopback only, writes only below its
+// directory, and ends when the process that started it ends, however that
+// happens (on Linux).
+//
+// Concurrency: an Istiod's methods that look may be called by many goroutines;
+// those that start and stop belong to one.
+package istiolab

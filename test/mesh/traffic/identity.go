@@ -1,0 +1,148 @@
+package traffic
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
+)
+
+// alpn is what sidecars offer each other. A gateway lets nothing else pass.
+var alpn = []string{"istio"}
+
+// ErrIdentity says that the other side is not whom istiod named.
+var ErrIdentity = errors.New("wrong identity")
+
+// Identity is a ServiceAccount's certificate in one cluster, and the roots that
+// its istiod tells to trust.
+type Identity struct {
+	istiod                    *istiolab.Istiod
+	namespace, serviceAccount string
+
+	mu          sync.Mutex
+	signed      *istiolab.Certificate
+	certificate tls.Certificate
+	roots       *x509.CertPool
+}
+
+// NewIdentity gets a certificate from the CA of an istiod.
+func NewIdentity(ctx context.Context, istiod *istiolab.Istiod, namespace, serviceAccount string) (*Identity, error) {
+	i := &Identity{istiod: istiod, namespace: namespace, serviceAccount: serviceAccount}
+	return i, i.Renew(ctx)
+}
+
+// Renew gets a new certificate and the roots of now, as a proxy does when its
+// certificate is old or its root has changed.
+func (i *Identity) Renew(ctx context.Context) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return err
+	}
+	conn, err := i.istiod.Dial(ctx, i.namespace, i.serviceAccount)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+	signed, err := istiolab.Sign(ctx, conn, csr, time.Hour)
+	if err != nil {
+		return fmt.Errorf("certificate of %s/%s from istiod of %s: %w", i.namespace, i.serviceAccount, i.istiod.Cluster, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(signed.Roots) {
+		return fmt.Errorf("istiod of %s names no root", i.istiod.Cluster)
+	}
+	certificate := tls.Certificate{PrivateKey: key, Leaf: signed.Chain[0]}
+	for _, c := range signed.Chain {
+		certificate.Certificate = append(certificate.Certificate, c.Raw)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.signed, i.certificate, i.roots = signed, certificate, roots
+	return nil
+}
+
+// Certificate is what istiod has signed last.
+func (i *Identity) Certificate() *istiolab.Certificate {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.signed
+}
+
+// SPIFFE is the identity in the certificate.
+func (i *Identity) SPIFFE() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return spiffe(i.certificate.Leaf)
+}
+
+func spiffe(c *x509.Certificate) string {
+	if len(c.URIs) == 0 {
+		return ""
+	}
+	return c.URIs[0].String()
+}
+
+// server is for connections that come in: any identity of the mesh may call.
+func (i *Identity) server() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return i.config(x509.ExtKeyUsageClientAuth, nil), nil
+	}}
+}
+
+// client is for a destination. Without identities any of the mesh may answer.
+func (i *Identity) client(sni string, identities []string) *tls.Config {
+	c := i.config(x509.ExtKeyUsageServerAuth, identities)
+	c.ServerName = sni
+	return c
+}
+
+func (i *Identity) config(usage x509.ExtKeyUsage, identities []string) *tls.Config {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	roots := i.roots
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{i.certificate},
+		NextProtos:   alpn,
+		ClientAuth:   tls.RequireAnyClientCert,
+		// The name in the certificate is a URI, not the server's host name, so
+		// all that Go would check is checked here.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			return verify(state.PeerCertificates, roots, usage, identities)
+		},
+	}
+}
+
+func verify(chain []*x509.Certificate, roots *x509.CertPool, usage x509.ExtKeyUsage, identities []string) error {
+	if len(chain) == 0 {
+		return fmt.Errorf("%w: no certificate", ErrIdentity)
+	}
+	intermediates := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		intermediates.AddCert(c)
+	}
+	options := x509.VerifyOptions{Roots: roots, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{usage}}
+	if _, err := chain[0].Verify(options); err != nil {
+		return err
+	}
+	if id := spiffe(chain[0]); len(identities) > 0 && !slices.Contains(identities, id) {
+		return fmt.Errorf("%w: %s, want one of %v", ErrIdentity, id, identities)
+	}
+	return nil
+}
