@@ -45,6 +45,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		meshv1alpha1.MemberGateway{}.OpenAPIModelName():                  schema_flotilla_api_mesh_v1alpha1_MemberGateway(ref),
 		meshv1alpha1.MemberGatewayStatus{}.OpenAPIModelName():            schema_flotilla_api_mesh_v1alpha1_MemberGatewayStatus(ref),
 		meshv1alpha1.MemberIstiod{}.OpenAPIModelName():                   schema_flotilla_api_mesh_v1alpha1_MemberIstiod(ref),
+		meshv1alpha1.MemberLocality{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_MemberLocality(ref),
 		meshv1alpha1.MemberPeer{}.OpenAPIModelName():                     schema_flotilla_api_mesh_v1alpha1_MemberPeer(ref),
 		meshv1alpha1.MemberPeerStatus{}.OpenAPIModelName():               schema_flotilla_api_mesh_v1alpha1_MemberPeerStatus(ref),
 		meshv1alpha1.MemberReader{}.OpenAPIModelName():                   schema_flotilla_api_mesh_v1alpha1_MemberReader(ref),
@@ -68,6 +69,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		meshv1alpha1.MeshTrustStatus{}.OpenAPIModelName():                schema_flotilla_api_mesh_v1alpha1_MeshTrustStatus(ref),
 		meshv1alpha1.Proof{}.OpenAPIModelName():                          schema_flotilla_api_mesh_v1alpha1_Proof(ref),
 		meshv1alpha1.RegionFailover{}.OpenAPIModelName():                 schema_flotilla_api_mesh_v1alpha1_RegionFailover(ref),
+		meshv1alpha1.TokenGeneration{}.OpenAPIModelName():                schema_flotilla_api_mesh_v1alpha1_TokenGeneration(ref),
 		policyv1alpha1.ApplicationFailoverBehavior{}.OpenAPIModelName():  schema_flotilla_api_policy_v1alpha1_ApplicationFailoverBehavior(ref),
 		policyv1alpha1.ClusterAffinity{}.OpenAPIModelName():              schema_flotilla_api_policy_v1alpha1_ClusterAffinity(ref),
 		policyv1alpha1.ClusterAffinityTerm{}.OpenAPIModelName():          schema_flotilla_api_policy_v1alpha1_ClusterAffinityTerm(ref),
@@ -1455,6 +1457,33 @@ func schema_flotilla_api_mesh_v1alpha1_MemberIstiod(ref common.ReferenceCallback
 	}
 }
 
+func schema_flotilla_api_mesh_v1alpha1_MemberLocality(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MemberLocality is where a cluster is, as its Cluster says.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"region": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Region of the cluster (topology.kubernetes.io/region).",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"zone": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Zone of the cluster (topology.kubernetes.io/zone); empty when it has several.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_flotilla_api_mesh_v1alpha1_MemberPeer(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1594,21 +1623,29 @@ func schema_flotilla_api_mesh_v1alpha1_MemberReader(ref common.ReferenceCallback
 							Format:      "",
 						},
 					},
+					"renewAfter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "RenewAfter asks for a token that was made after this time: somebody who no longer is to read the cluster has an earlier one.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
 					"inUse": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "atomic",
+								"x-kubernetes-list-map-keys": []interface{}{
+									"token",
+								},
+								"x-kubernetes-list-type": "map",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "InUse are the tokens that a peer may still use, by sha256:<hex>. The agent ends all others but the newest.",
+							Description: "InUse are the tokens that a peer may still use, the newest last. The agent ends all others, but for one that it has made since.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Default: "",
-										Type:    []string{"string"},
-										Format:  "",
+										Default: map[string]interface{}{},
+										Ref:     ref(meshv1alpha1.TokenGeneration{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1619,7 +1656,7 @@ func schema_flotilla_api_mesh_v1alpha1_MemberReader(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			"io.k8s.apimachinery.pkg.apis.meta.v1.Duration"},
+			meshv1alpha1.TokenGeneration{}.OpenAPIModelName(), "io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 
@@ -2212,6 +2249,19 @@ func schema_flotilla_api_mesh_v1alpha1_MeshMemberSpec(ref common.ReferenceCallba
 							Ref:         ref(meshv1alpha1.MemberReader{}.OpenAPIModelName()),
 						},
 					},
+					"locality": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Locality is what nodes without a region or zone get as theirs. Unset: nodes are left as they are, and what was written into them is taken back.",
+							Ref:         ref(meshv1alpha1.MemberLocality{}.OpenAPIModelName()),
+						},
+					},
+					"leaving": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Leaving asks the agent to take back what it has written into the cluster: the label of the network, localities of nodes, tokens. It says so with the condition Left.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 					"peers": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -2239,7 +2289,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshMemberSpec(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			meshv1alpha1.MemberCA{}.OpenAPIModelName(), meshv1alpha1.MemberGateway{}.OpenAPIModelName(), meshv1alpha1.MemberPeer{}.OpenAPIModelName(), meshv1alpha1.MemberReader{}.OpenAPIModelName()},
+			meshv1alpha1.MemberCA{}.OpenAPIModelName(), meshv1alpha1.MemberGateway{}.OpenAPIModelName(), meshv1alpha1.MemberLocality{}.OpenAPIModelName(), meshv1alpha1.MemberPeer{}.OpenAPIModelName(), meshv1alpha1.MemberReader{}.OpenAPIModelName()},
 	}
 }
 
@@ -2308,6 +2358,26 @@ func schema_flotilla_api_mesh_v1alpha1_MeshMemberStatus(ref common.ReferenceCall
 						SchemaProps: spec.SchemaProps{
 							Description: "Gateway of the cluster. Unset: there is none.",
 							Ref:         ref(meshv1alpha1.MemberGatewayStatus{}.OpenAPIModelName()),
+						},
+					},
+					"regions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Regions that nodes of the cluster have.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
 						},
 					},
 					"token": {
@@ -2399,6 +2469,14 @@ func schema_flotilla_api_mesh_v1alpha1_MeshRemoteAccess(ref common.ReferenceCall
 						SchemaProps: spec.SchemaProps{
 							Description: "TokenTTL is how long a token of a reader is valid. It is renewed at half of that. At least 10m; default 24h.",
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
+						},
+					},
+					"secrets": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Secrets says whether the reader may read Secrets. Default Read, which istiod needs (see MeshSecretAccess).\n\nPossible enum values:\n - `\"None\"` keeps Secrets from peers. All istiods of the mesh have to run with PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false, in a version that works with that; 1.31.1 and before end with a panic.\n - `\"Read\"` lets the istiods of peers list and watch Secrets of the whole cluster, as Istio's own reader does. istiod 1.31 watches them in every peer and is never synced without; it keeps a connection for each token it was ever given then.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"None", "Read"},
 						},
 					},
 					"servers": {
@@ -2840,29 +2918,55 @@ func schema_flotilla_api_mesh_v1alpha1_RegionFailover(ref common.ReferenceCallba
 						},
 					},
 					"to": {
-						VendorExtensible: spec.VendorExtensible{
-							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "atomic",
-							},
-						},
 						SchemaProps: spec.SchemaProps{
-							Description: "To are the regions that take its traffic, the preferred one first.",
-							Type:        []string{"array"},
-							Items: &spec.SchemaOrArray{
-								Schema: &spec.Schema{
-									SchemaProps: spec.SchemaProps{
-										Default: "",
-										Type:    []string{"string"},
-										Format:  "",
-									},
-								},
-							},
+							Description: "To is the region that takes its traffic. When there is nobody in that one either, traffic goes to all others.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 				},
 				Required: []string{"from", "to"},
 			},
 		},
+	}
+}
+
+func schema_flotilla_api_mesh_v1alpha1_TokenGeneration(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TokenGeneration is one token of a reader, and the remote secrets made with it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"token": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Token is the sha256:<hex> of the token.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"secret": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Secret is the sha256:<hex> of the kubeconfig with it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expires": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Expires is when the token ends.",
+							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Time"),
+						},
+					},
+				},
+				Required: []string{"token", "secret", "expires"},
+			},
+		},
+		Dependencies: []string{
+			"io.k8s.apimachinery.pkg.apis.meta.v1.Time"},
 	}
 }
 

@@ -55,6 +55,7 @@ func SetDefaults_Mesh(mesh *Mesh) {
 		spec.Gateway.Replicas = ptr.To[int32](1)
 	}
 	duration(&spec.RemoteAccess.TokenTTL, DefaultTokenTTL)
+	set(&spec.RemoteAccess.Secrets, SecretsRead)
 	set(&spec.Links, LinksAll)
 	duration(&spec.WithdrawAfter, DefaultWithdrawAfter)
 }

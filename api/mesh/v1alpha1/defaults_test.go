@@ -24,7 +24,7 @@ func TestDefaults(t *testing.T) {
 			IntermediateLifetime: hours(100), WorkloadCertificateLifetime: hours(1),
 		},
 		Gateway:       MeshGateway{Mode: GatewayAPI, ServiceType: corev1.ServiceTypeNodePort, Port: 443, Replicas: ptr.To[int32](3)},
-		RemoteAccess:  MeshRemoteAccess{TokenTTL: hours(1)},
+		RemoteAccess:  MeshRemoteAccess{TokenTTL: hours(1), Secrets: SecretsNone},
 		Links:         LinksPlacement,
 		WithdrawAfter: hours(2),
 	}
@@ -40,7 +40,7 @@ func TestDefaults(t *testing.T) {
 				IntermediateLifetime: hours(8760), WorkloadCertificateLifetime: hours(24),
 			},
 			Gateway:       MeshGateway{Mode: GatewayService, ServiceType: corev1.ServiceTypeLoadBalancer, Port: 15443, Replicas: ptr.To[int32](1)},
-			RemoteAccess:  MeshRemoteAccess{TokenTTL: hours(24)},
+			RemoteAccess:  MeshRemoteAccess{TokenTTL: hours(24), Secrets: SecretsRead},
 			Links:         LinksAll,
 			WithdrawAfter: &metav1.Duration{Duration: 5 * time.Minute},
 		}},

@@ -21,6 +21,25 @@ const IstioNamespace = "istio-system"
 // and in members. What does not have it in a member was made by somebody else.
 const MeshLabel = "mesh.flotilla.io/mesh"
 
+// ConditionLeft on a MeshMember is True when the agent has taken back what it has
+// written into the cluster.
+const ConditionLeft = "Left"
+
+// MeshFinalizer is on every Mesh: its clusters are withdrawn from each other before
+// it goes.
+const MeshFinalizer = "mesh.flotilla.io/withdraw"
+
+// The Secret in the federation's namespace karmada-system with the roots of a mesh
+// and their keys.
+const (
+	// TrustSecretType is its type.
+	TrustSecretType corev1.SecretType = "mesh.flotilla.io/trust"
+)
+
+// TrustSecretName is the name of the Secret with the roots of a mesh. It stays when
+// the Mesh is deleted: clusters go on under that root.
+func TrustSecretName(mesh string) string { return "mesh-trust-" + mesh }
+
 // The Secret in the execution namespace of a cluster with the token of its reader.
 const (
 	// ReaderSecretType is its type.

@@ -53,11 +53,31 @@ type MeshMemberSpec struct {
 	// the Secret with the last one is to be emptied.
 	// +optional
 	Reader *MemberReader `json:"reader,omitempty"`
+	// Locality is what nodes without a region or zone get as theirs. Unset: nodes
+	// are left as they are, and what was written into them is taken back.
+	// +optional
+	Locality *MemberLocality `json:"locality,omitempty"`
+	// Leaving asks the agent to take back what it has written into the cluster:
+	// the label of the network, localities of nodes, tokens. It says so with the
+	// condition Left.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
 	// Peers to look at.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	Peers []MemberPeer `json:"peers,omitempty"`
+}
+
+// MemberLocality is where a cluster is, as its Cluster says.
+type MemberLocality struct {
+	// Region of the cluster (topology.kubernetes.io/region).
+	// +optional
+	Region string `json:"region,omitempty"`
+	// Zone of the cluster (topology.kubernetes.io/zone); empty when it has
+	// several.
+	// +optional
+	Zone string `json:"zone,omitempty"`
 }
 
 // MemberCA is the CA that istiod has to have in effect.
@@ -91,11 +111,26 @@ type MemberReader struct {
 	// Server is the URL that peers use, if it is not what the agent uses.
 	// +optional
 	Server string `json:"server,omitempty"`
-	// InUse are the tokens that a peer may still use, by sha256:<hex>. The agent
-	// ends all others but the newest.
+	// RenewAfter asks for a token that was made after this time: somebody who no
+	// longer is to read the cluster has an earlier one.
 	// +optional
-	// +listType=atomic
-	InUse []string `json:"inUse,omitempty"`
+	RenewAfter *metav1.Time `json:"renewAfter,omitempty"`
+	// InUse are the tokens that a peer may still use, the newest last. The agent
+	// ends all others, but for one that it has made since.
+	// +optional
+	// +listType=map
+	// +listMapKey=token
+	InUse []TokenGeneration `json:"inUse,omitempty"`
+}
+
+// TokenGeneration is one token of a reader, and the remote secrets made with it.
+type TokenGeneration struct {
+	// Token is the sha256:<hex> of the token.
+	Token string `json:"token"`
+	// Secret is the sha256:<hex> of the kubeconfig with it.
+	Secret string `json:"secret"`
+	// Expires is when the token ends.
+	Expires metav1.Time `json:"expires"`
 }
 
 // MemberPeer is a cluster that this one calls.
@@ -140,6 +175,10 @@ type MeshMemberStatus struct {
 	// Gateway of the cluster. Unset: there is none.
 	// +optional
 	Gateway *MemberGatewayStatus `json:"gateway,omitempty"`
+	// Regions that nodes of the cluster have.
+	// +optional
+	// +listType=set
+	Regions []string `json:"regions,omitempty"`
 	// Token that peers read the cluster with.
 	// +optional
 	Token *MemberToken `json:"token,omitempty"`

@@ -173,6 +173,11 @@ type MeshRemoteAccess struct {
 	// +optional
 	TokenTTL *metav1.Duration `json:"tokenTTL,omitempty"`
 
+	// Secrets says whether the reader may read Secrets. Default Read, which istiod
+	// needs (see MeshSecretAccess).
+	// +optional
+	Secrets MeshSecretAccess `json:"secrets,omitempty"`
+
 	// Servers says where peers reach the API server of a cluster, where that is
 	// not spec.apiEndpoint of the Cluster and not what its agent uses.
 	// +optional
@@ -180,6 +185,22 @@ type MeshRemoteAccess struct {
 	// +listMapKey=clusterName
 	Servers []MeshServer `json:"servers,omitempty"`
 }
+
+// MeshSecretAccess says whether peers may read the Secrets of a cluster.
+// +enum
+type MeshSecretAccess string
+
+const (
+	// SecretsRead lets the istiods of peers list and watch Secrets of the whole
+	// cluster, as Istio's own reader does. istiod 1.31 watches them in every peer
+	// and is never synced without; it keeps a connection for each token it was
+	// ever given then.
+	SecretsRead MeshSecretAccess = "Read"
+	// SecretsNone keeps Secrets from peers. All istiods of the mesh have to run
+	// with PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false, in a version that
+	// works with that; 1.31.1 and before end with a panic.
+	SecretsNone MeshSecretAccess = "None"
+)
 
 // MeshServer is where peers reach the API server of a cluster.
 type MeshServer struct {
@@ -202,7 +223,7 @@ type MeshFailover struct {
 type RegionFailover struct {
 	// From is the region of the caller, spec.region of its Cluster.
 	From string `json:"from"`
-	// To are the regions that take its traffic, the preferred one first.
-	// +listType=atomic
-	To []string `json:"to"`
+	// To is the region that takes its traffic. When there is nobody in that one
+	// either, traffic goes to all others.
+	To string `json:"to"`
 }

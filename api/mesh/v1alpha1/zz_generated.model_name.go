@@ -46,6 +46,11 @@ func (in MemberIstiod) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MemberLocality) OpenAPIModelName() string {
+	return "io.flotilla.mesh.v1alpha1.MemberLocality"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MemberPeer) OpenAPIModelName() string {
 	return "io.flotilla.mesh.v1alpha1.MemberPeer"
 }
@@ -158,4 +163,9 @@ func (in Proof) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RegionFailover) OpenAPIModelName() string {
 	return "io.flotilla.mesh.v1alpha1.RegionFailover"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TokenGeneration) OpenAPIModelName() string {
+	return "io.flotilla.mesh.v1alpha1.TokenGeneration"
 }

@@ -2,10 +2,11 @@
 // endpoints of another, its peer: the reader that the peer has for it, the Secret
 // with the reader's token, and the change of that token.
 //
-// The reader may see what a remote istiod (1.31) watches and nothing more. Istio's
-// own reader may read every Secret, so its ServiceAccount is not used;
-// istiod has to run with PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false, or it
-// waits for Secrets for ever and never says synced.
+// The reader may see what a remote istiod (1.31) watches and nothing more, which is
+// less than Istio's own reader may. Secrets are among it: istiod waits for them and
+// never says synced without, and then keeps a connection for each token that it was
+// ever given. Where all istiods can do without (MeshSecretAccess), the reader does
+// not get them.
 //
 // A token has an end. The agent of the peer makes another at half of its life; the
 // new one is written to all readers and the one before stays valid until each has

@@ -106,16 +106,23 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// TestReader: the reader can do nothing but read, sees no Secret, and of
-// ConfigMaps the one with the mesh's configuration.
+// TestReader: the reader can do nothing but read, sees Secrets if that was asked
+// for, and of ConfigMaps the one with the mesh's configuration.
 func TestReader(t *testing.T) {
+	for _, secrets := range []meshv1alpha1.MeshSecretAccess{meshv1alpha1.SecretsRead, meshv1alpha1.SecretsNone, ""} {
+		t.Run(string(secrets), func(t *testing.T) { testReader(t, secrets) })
+	}
+}
+
+func testReader(t *testing.T, secrets meshv1alpha1.MeshSecretAccess) {
+	seen := false
 	for revision, configMap := range map[string]string{"": "istio", "default": "istio", "1-31": "istio-1-31"} {
-		for _, object := range Reader("mesh1", revision) {
+		for _, object := range Reader("mesh1", revision, secrets) {
 			var rules []rbacv1.PolicyRule
 			switch o := object.(type) {
 			case *corev1.ServiceAccount:
 				if o.Name == "istio-reader-service-account" {
-					t.Error("that one is bound to Istio's role, which can read every Secret")
+					t.Error("that one is bound to a role of Istio that can do more")
 				}
 			case *rbacv1.ClusterRole:
 				rules = o.Rules
@@ -137,14 +144,18 @@ func TestReader(t *testing.T) {
 					}
 				}
 				for _, resource := range rule.Resources {
-					if resource == "secrets" || resource == "*" {
-						t.Errorf("may read %s", resource)
+					if resource == "*" {
+						t.Error("may read everything")
 					}
+					seen = seen || resource == "secrets"
 					if resource == "configmaps" && !slices.Equal(rule.ResourceNames, []string{configMap}) {
 						t.Errorf("may read ConfigMaps %v", rule.ResourceNames)
 					}
 				}
 			}
 		}
+	}
+	if want := secrets == meshv1alpha1.SecretsRead; seen != want {
+		t.Errorf("may read Secrets: %v, want %v", seen, want)
 	}
 }

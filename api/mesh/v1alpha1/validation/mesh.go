@@ -129,6 +129,7 @@ func validateNetworks(networks []meshv1alpha1.MeshNetwork, path *field.Path) fie
 
 func validateRemoteAccess(access *meshv1alpha1.MeshRemoteAccess, path *field.Path) field.ErrorList {
 	errs := atLeast(access.TokenTTL, minTokenTTL, "Kubernetes makes no shorter tokens", path.Child("tokenTTL"))
+	errs = append(errs, oneOf(access.Secrets, path.Child("secrets"), meshv1alpha1.SecretsRead, meshv1alpha1.SecretsNone)...)
 	seen := sets.New[string]()
 	for i := range access.Servers {
 		server, p := &access.Servers[i], path.Child("servers").Index(i)
@@ -160,20 +161,11 @@ func validateFailover(failover *meshv1alpha1.MeshFailover, path *field.Path) fie
 			errs = append(errs, field.Duplicate(p.Child("from"), region.From))
 		}
 		seen.Insert(region.From)
-		if len(region.To) == 0 {
-			errs = append(errs, field.Required(p.Child("to"), "write at least one region, or remove the item"))
-		}
-		targets := sets.New[string]()
-		for j, to := range region.To {
-			switch tp := p.Child("to").Index(j); {
-			case to == "":
-				errs = append(errs, field.Required(tp, "write a region"))
-			case to == region.From:
-				errs = append(errs, field.Invalid(tp, to, "is the caller's own region, which always comes first; remove it"))
-			case targets.Has(to):
-				errs = append(errs, field.Duplicate(tp, to))
-			}
-			targets.Insert(to)
+		switch tp := p.Child("to"); region.To {
+		case "":
+			errs = append(errs, field.Required(tp, "write a region, or remove the item"))
+		case region.From:
+			errs = append(errs, field.Invalid(tp, region.To, "is the caller's own region, which always comes first; write another"))
 		}
 	}
 	return errs

@@ -99,19 +99,20 @@ func TestValidateMesh(t *testing.T) {
 			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"gw.example.org", "127.0.0.1"}}, {ClusterName: "eu"}}
 		}, want: []string{"spec.gateway.addresses[0].addresses[0] FieldValueInvalid", "spec.gateway.addresses[0].addresses[1] FieldValueInvalid", "spec.gateway.addresses[1].clusterName FieldValueDuplicate", "spec.gateway.addresses[1].addresses FieldValueRequired"}},
 
-		"TokenTTL": {reason: "Kubernetes makes no shorter tokens.", change: func(m *mesh) { m.Spec.RemoteAccess.TokenTTL = of(9 * time.Minute) }, want: []string{"spec.remoteAccess.tokenTTL FieldValueInvalid"}},
+		"TokenTTL":     {reason: "Kubernetes makes no shorter tokens.", change: func(m *mesh) { m.Spec.RemoteAccess.TokenTTL = of(9 * time.Minute) }, want: []string{"spec.remoteAccess.tokenTTL FieldValueInvalid"}},
+		"SecretAccess": {reason: "There are two ways.", change: func(m *mesh) { m.Spec.RemoteAccess.Secrets = "Write" }, want: []string{"spec.remoteAccess.secrets FieldValueNotSupported"}},
 		"Servers": {reason: "A token must not go over plain HTTP, nor a password into a URL.", change: func(m *mesh) {
 			m.Spec.RemoteAccess.Servers = []meshv1alpha1.MeshServer{{ClusterName: "eu", URL: "http://eu"}, {ClusterName: "ap", URL: "https://a:b@ap"}, {ClusterName: "ap", URL: "https://ap:6443"}, {ClusterName: "us"}}
 		}, want: []string{"spec.remoteAccess.servers[0].url FieldValueInvalid", "spec.remoteAccess.servers[1].url FieldValueInvalid", "spec.remoteAccess.servers[2].clusterName FieldValueDuplicate", "spec.remoteAccess.servers[3].url FieldValueRequired"}},
 		"Withdraw": {reason: "Connections break now and then.", change: func(m *mesh) { m.Spec.WithdrawAfter = of(time.Second) }, want: []string{"spec.withdrawAfter FieldValueInvalid"}},
 
-		"Failover": {reason: "An order per region.", change: func(m *mesh) {
-			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"us", "ap"}}, {From: "us", To: []string{"eu"}}}}
+		"Failover": {reason: "One region that comes first, per region.", change: func(m *mesh) {
+			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: "us"}, {From: "us", To: "eu"}}}
 		}},
 		"NoFailover": {reason: "It says nothing.", change: func(m *mesh) { m.Spec.Failover = &meshv1alpha1.MeshFailover{} }, want: []string{"spec.failover.regions FieldValueRequired"}},
-		"BadFailover": {reason: "Each target once, and never the caller's own region.", change: func(m *mesh) {
-			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"eu", "us", "us", ""}}, {From: "eu"}, {To: []string{"eu"}}}}
-		}, want: []string{"spec.failover.regions[0].to[0] FieldValueInvalid", "spec.failover.regions[0].to[2] FieldValueDuplicate", "spec.failover.regions[0].to[3] FieldValueRequired", "spec.failover.regions[1].from FieldValueDuplicate", "spec.failover.regions[1].to FieldValueRequired", "spec.failover.regions[2].from FieldValueRequired"}},
+		"BadFailover": {reason: "Each region once, and never to itself.", change: func(m *mesh) {
+			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: "eu"}, {From: "eu"}, {To: "eu"}}}
+		}, want: []string{"spec.failover.regions[0].to FieldValueInvalid", "spec.failover.regions[1].from FieldValueDuplicate", "spec.failover.regions[1].to FieldValueRequired", "spec.failover.regions[2].from FieldValueRequired"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
