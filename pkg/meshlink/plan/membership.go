@@ -149,20 +149,7 @@ func (r *round) departures() {
 		if c.phase != leaving {
 			continue
 		}
-		var peers []*link.Cluster
-		for _, peer := range r.clusters {
-			if peer.phase == gone || peer.phase == claimed {
-				continue
-			}
-			peers = append(peers, &link.Cluster{Name: peer.name, Lost: peer.lost, Status: peer.status()})
-			if peer != c && !peer.lostFor(r.hold(), r.now) && peer.mayRead(c.name) {
-				c.reading = append(c.reading, peer.name)
-			}
-		}
-		_, reading := link.CanClean(c.name, peers, r.hold(), r.now)
-		c.reading = append(c.reading, reading...)
-		slices.Sort(c.reading)
-		c.reading = slices.Compact(c.reading)
+		c.reading = r.stillReading(c)
 		c.clean = len(c.reading) == 0
 		switch {
 		case !c.clean || c.member == nil:
@@ -174,6 +161,25 @@ func (r *round) departures() {
 			c.left = c.status() == nil && len(c.works) == 0
 		}
 	}
+}
+
+// stillReading are the clusters that have the remote secret for one, or may have.
+func (r *round) stillReading(c *cluster) []string {
+	var peers []*link.Cluster
+	var all []string
+	for _, peer := range r.clusters {
+		if peer.phase == gone || peer.phase == claimed {
+			continue
+		}
+		peers = append(peers, &link.Cluster{Name: peer.name, Lost: peer.lost, Status: peer.status()})
+		if peer != c && !peer.lostFor(r.hold(), r.now) && peer.mayRead(c.name) {
+			all = append(all, peer.name)
+		}
+	}
+	_, reading := link.CanClean(c.name, peers, r.hold(), r.now)
+	all = append(all, reading...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // mayRead says whether a cluster could have the remote secret for a peer without

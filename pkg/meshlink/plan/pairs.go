@@ -61,7 +61,10 @@ func (r *round) evaluate(wanted []link.Ordered) {
 			// It goes on with what it has as long as that lasts.
 			to.link.TokenExpires = to.token.expires()
 		}
-		p := link.Pair{From: from.link, To: to.link, Written: there != nil, SecretHash: to.secretHash(there)}
+		// Without a MeshMember it is not the cluster that the secret was for: that one
+		// was unjoined, and another came under its name.
+		written := there != nil && to.member != nil
+		p := link.Pair{From: from.link, To: to.link, Written: written, SecretHash: to.secretHash(there)}
 		result := link.Evaluate(&p, r.hold(), r.now)
 		if result.Recheck != nil {
 			r.at(*result.Recheck)
