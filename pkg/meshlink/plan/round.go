@@ -185,7 +185,8 @@ type caPlan struct {
 type tokenPlan struct {
 	// newest is nil when there is no token to hand out.
 	newest *remotesecret.Generation
-	token  *remotesecret.Token
+	// manifest is the remote secret with it.
+	manifest workv1alpha1.Manifest
 	// problem says why not.
 	problem string
 	warning string

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 )
 
@@ -55,7 +57,11 @@ func (r *round) readToken(c *cluster) error {
 	if err != nil {
 		return fmt.Errorf("mesh %s: %w", r.mesh.Name, err)
 	}
-	c.token.token = &token
+	raw, err := encode(secret)
+	if err != nil {
+		return r.fail(c, "remote secret", err)
+	}
+	c.token.manifest = workv1alpha1.Manifest{RawExtension: runtime.RawExtension{Raw: raw}}
 	c.token.newest = &remotesecret.Generation{
 		Token: token.Hash(), Secret: remotesecret.SecretHash(c.name, secret.Data),
 		Expires: token.Expires.UTC().Truncate(time.Second),
