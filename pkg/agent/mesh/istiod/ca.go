@@ -13,11 +13,10 @@ import (
 	"time"
 
 	securityv1alpha1 "istio.io/api/security/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // ErrCA means that what istiod signed is not to be used.
@@ -50,6 +49,8 @@ type Signed struct {
 	// Roots that it gives to workloads, in its order, and as it writes them.
 	Roots    []*x509.Certificate
 	RootsPEM []byte
+
+	chain []*x509.Certificate // without the certificate itself
 }
 
 // Sign lets istiod sign a request.
@@ -77,6 +78,8 @@ func (c *Client) Sign(ctx context.Context, request *Request, lifetime time.Durat
 		for _, cert := range certs {
 			if signed.Certificate.Leaf == nil {
 				signed.Certificate.Leaf = cert
+			} else {
+				signed.chain = append(signed.chain, cert)
 			}
 			signed.Certificate.Certificate = append(signed.Certificate.Certificate, cert.Raw)
 		}
@@ -87,37 +90,43 @@ func (c *Client) Sign(ctx context.Context, request *Request, lifetime time.Durat
 	return signed, nil
 }
 
-// Effect is the CA that istiod has in effect. When the certificate does not lead to
-// any of the roots, Signer is empty and missing says so: workloads with it are not
-// trusted by anybody then.
-func (s *Signed) Effect(now time.Time) (effect *meshv1alpha1.MemberCAStatus, missing string) {
+// Effect is the CA that istiod has in effect, whether it is valid at present or not. When
+// what it signs does not lead to any of the roots, Signer is empty and missing says so:
+// workloads with it are not trusted by anybody then.
+func (s *Signed) Effect() (effect *meshv1alpha1.MemberCAStatus, missing string) {
 	effect = &meshv1alpha1.MemberCAStatus{}
-	options := x509.VerifyOptions{
-		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	}
 	for _, root := range s.Roots {
-		options.Roots.AddCert(root)
 		effect.Roots = append(effect.Roots, string(trust.FingerprintOf(root)))
 	}
-	for _, der := range s.Certificate.Certificate[1:] {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return effect, fmt.Sprintf("an intermediate of istiod cannot be read: %v", err)
+	// The way from the certificate up. It has no more steps than there are certificates.
+	cert := s.Certificate.Leaf
+	for range len(s.chain) + 1 {
+		if root := signer(cert, s.Roots); root != nil {
+			effect.Signer = string(trust.FingerprintOf(root))
+			if effect.Expires == nil {
+				effect.Expires = &metav1.Time{Time: root.NotAfter}
+			}
+			return effect, ""
 		}
-		options.Intermediates.AddCert(cert)
+		if cert = signer(cert, s.chain); cert == nil {
+			break
+		}
+		if effect.Expires == nil {
+			effect.Intermediate = string(trust.FingerprintOf(cert))
+			effect.Expires = &metav1.Time{Time: cert.NotAfter}
+		}
 	}
-	ways, err := s.Certificate.Leaf.Verify(options)
-	if err != nil {
-		return effect, fmt.Sprintf("what istiod signs does not lead to the roots that it tells to trust: %v", err)
+	return effect, "what istiod signs does not lead to the roots that it tells to trust"
+}
+
+// signer is the one among some that has signed a certificate; nil for none.
+func signer(cert *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
+	for _, candidate := range among {
+		if cert.CheckSignatureFrom(candidate) == nil {
+			return candidate
+		}
 	}
-	way := ways[0]
-	effect.Signer = string(trust.FingerprintOf(way[len(way)-1]))
-	if len(way) > 2 {
-		effect.Intermediate = string(trust.FingerprintOf(way[1]))
-	}
-	effect.Expires = &metav1.Time{Time: way[1].NotAfter}
-	return effect, ""
+	return nil
 }
 
 // Pool are the roots for checking the certificates of others.

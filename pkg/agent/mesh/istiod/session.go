@@ -53,15 +53,17 @@ type Session struct {
 	node   *corev3.Node // until it was sent
 }
 
-// Open opens a stream, which ends with the context or Close. It does not wait for
-// istiod.
-func (c *Client) Open(ctx context.Context, node Node) (*Session, error) {
+// Open opens a stream, which ends with the context life or Close. The context ctx bounds
+// how long that takes.
+func (c *Client) Open(ctx, life context.Context, node Node) (*Session, error) {
 	proto, err := node.proto()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(c.conn).StreamAggregatedResources(ctx)
+	life, cancel := context.WithCancel(life)
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(c.conn).StreamAggregatedResources(life)
 	if err != nil {
 		cancel()
 		return nil, err
