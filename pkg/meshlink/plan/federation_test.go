@@ -255,6 +255,7 @@ func (f *federation) write(w plan.Write) {
 			f.t.Fatalf("%s is created and is there", id(w.Object))
 		}
 		w.Object.SetGeneration(1)
+		w.Object.SetCreationTimestamp(metav1.NewTime(f.now))
 		w.Object.SetUID(types.UID(fmt.Sprint("uid-", f.version)))
 		f.put(w.Object)
 	case plan.Update:

@@ -73,11 +73,9 @@ func (r *round) unused(c *cluster) bool {
 }
 
 // readerWork is the Work with the account that peers read a cluster as. The agent
-// uses it, too, to ask istiod what CA is in effect, so it is there from the start.
+// uses it, too, to ask istiod who it is and what CA is in effect, so it is there from
+// the start.
 func (r *round) readerWork(c *cluster) (*workv1alpha1.Work, error) {
-	if !c.ca.verdict.Write {
-		return c.works[PartReader], nil
-	}
 	objects := remotesecret.Reader(r.mesh.Name, r.mesh.Spec.Gateway.Revision, r.mesh.Spec.RemoteAccess.Secrets)
 	work, err := newWork(r.mesh.Name, c.name, PartReader, objects...)
 	if err != nil {

@@ -154,11 +154,14 @@ func (r *round) departures() {
 		switch {
 		case !c.clean || c.member == nil:
 			c.left = c.clean
-		case c.member.Spec.Leaving:
-			c.left = c.current() && meta.IsStatusConditionTrue(c.member.Status.Conditions, meshv1alpha1.ConditionLeft)
-		default:
-			// One that never did anything has nothing to take back.
-			c.left = c.status() == nil && len(c.works) == 0
+		case c.status() != nil:
+			c.left = c.member.Spec.Leaving && c.current() && meta.IsStatusConditionTrue(c.member.Status.Conditions, meshv1alpha1.ConditionLeft)
+		case c.member.Spec.Leaving && len(c.works) == 0:
+			// An agent that knows no Meshes has nothing to take back. One that does
+			// would have said so by now.
+			said := c.member.CreationTimestamp.Add(r.hold())
+			c.left = !r.now.Before(said)
+			r.atUnlessPast(said)
 		}
 	}
 }

@@ -36,6 +36,8 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 		GatewayMessage: failure(c.works[PartGateway]), Addresses: c.addresses,
 		TokenMessage: c.token.problem,
 	}
+	_, sum.IstiodMessage = c.trouble(meshv1alpha1.ConditionIstiodAnswers)
+	_, sum.NetworkMessage = c.trouble(meshv1alpha1.ConditionNetworkLabelled)
 	if c.phase == claimed {
 		sum.Claim = c.claim
 	}

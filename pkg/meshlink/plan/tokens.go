@@ -35,9 +35,13 @@ func (r *round) readToken(c *cluster) error {
 		return nil
 	}
 	status, given := c.status(), r.picture.Tokens[c.name]
-	switch failed := failure(c.works[PartReader]); {
+	failed := failure(c.works[PartReader])
+	_, trouble := c.trouble(meshv1alpha1.ConditionTokenDelivered)
+	switch {
 	case failed != "":
 		c.token.problem = "the account that peers read it as could not be made: " + failed
+	case trouble != "" && given.Token == nil:
+		c.token.problem = trouble
 	case status == nil || status.Token == nil:
 		c.token.problem = "its agent has made none yet; look at the agent's log if it stays so"
 	case given.Token == nil:
@@ -46,7 +50,7 @@ func (r *round) readToken(c *cluster) error {
 			c.token.problem = "its agent says that it has made one, which is not read yet"
 		}
 	}
-	if c.token.problem != "" || given.Token == nil {
+	if given.Token == nil {
 		return nil
 	}
 	token := *given.Token
