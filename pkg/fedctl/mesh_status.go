@@ -60,7 +60,11 @@ func (c *cli) printMesh(m *meshv1alpha1.Mesh, now time.Time) error {
 		c.say("Mesh %s is not ready: %s: %s", m.Name, reason, message)
 	}
 	if trust := m.Status.Trust; trust != nil {
-		c.say("Root: generation %d, %s, ends %s%s", trust.RootGeneration, cmp.Or(trust.Stage, nothing), ends(trust.RootExpires, now), after(": ", trust.Message))
+		until := ""
+		if !trust.RootExpires.IsZero() {
+			until = ", ends " + remaining(trust.RootExpires.Time, now)
+		}
+		c.say("Root: generation %d, %s%s%s", trust.RootGeneration, cmp.Or(trust.Stage, nothing), until, after(": ", trust.Message))
 	}
 	if len(m.Status.Clusters) > 0 {
 		c.say("")
