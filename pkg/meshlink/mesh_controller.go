@@ -279,7 +279,7 @@ func matters(old, now *clusterv1alpha1.Cluster) bool {
 		return ""
 	}
 	return ready(old) != ready(now) || old.DeletionTimestamp.IsZero() != now.DeletionTimestamp.IsZero() ||
-		old.Generation != now.Generation || !apiequality.Semantic.DeepEqual(old.Labels, now.Labels) ||
+		!apiequality.Semantic.DeepEqual(old.Labels, now.Labels) || !slices.Equal(old.Finalizers, now.Finalizers) ||
 		!apiequality.Semantic.DeepEqual(old.Spec, now.Spec)
 }
 

@@ -9,8 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -27,6 +30,9 @@ const (
 	// there.
 	retryToken = 5 * time.Second
 )
+
+// reasonWriteFailed is the reason of Ready when something could not be written.
+const reasonWriteFailed = "WriteFailed"
 
 // errNotYet means that what is needed for a picture has not been read yet.
 var errNotYet = errors.New("the caches are not filled yet")
@@ -65,10 +71,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	switch {
 	case errors.Is(err, errNotYet):
 		return reconcile.Result{RequeueAfter: retryBehind}, nil
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+	case apierrors.IsConflict(err):
 		return reconcile.Result{RequeueAfter: retryConflict}, nil
 	case err != nil:
-		return reconcile.Result{}, fmt.Errorf("mesh %s: %w", mesh.Name, err)
+		return reconcile.Result{}, errors.Join(fmt.Errorf("mesh %s: %w", mesh.Name, err), r.confess(ctx, mesh.Name, err))
 	}
 	return reconcile.Result{RequeueAfter: again}, nil
 }
@@ -135,6 +141,29 @@ func (r *Reconciler) writeStatus(ctx context.Context, mesh *meshv1alpha1.Mesh, n
 		r.Recorder.Event(ctx, about, kind, e.Reason, e.Note)
 	}
 	return nil
+}
+
+// confess says in the status that something could not be written. What else is there
+// stays: it is not known any better.
+func (r *Reconciler) confess(ctx context.Context, name string, failed error) error {
+	mesh, err := r.Mesh(ctx, name)
+	if err != nil || mesh == nil {
+		return err
+	}
+	status := mesh.Status.DeepCopy()
+	changed := meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: meshv1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reasonWriteFailed,
+		Message:            fmt.Sprintf("the federation does not take what the Mesh needs, which is tried again: %v", failed),
+		ObservedGeneration: mesh.Generation, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+	})
+	if !changed {
+		return nil
+	}
+	written, err := r.WriteStatus(ctx, mesh, *status)
+	if err == nil {
+		r.journal.note(mesh.Name, plan.Write{Verb: plan.Update, Object: written, Was: mesh}, r.Clock.Now())
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // until is when to look again.

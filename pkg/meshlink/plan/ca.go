@@ -28,7 +28,7 @@ func (r *round) planCA(c *cluster) error {
 		c.ca.issued, c.ca.given = issued(work, r.now)
 	}
 	c.ca.verdict = trust.Judge(r.mesh.Name, c.name, r.found(c), r.mesh.Spec.Trust.Adopt)
-	if r.store != nil && c.ca.verdict.Write && !(c.phase == leaving && c.clean) && !r.deleting() {
+	if r.store != nil && c.ca.verdict.Write && (c.phase == active || !c.clean) && !r.deleting() {
 		if err := r.chooseSigner(c); err != nil {
 			return err
 		}

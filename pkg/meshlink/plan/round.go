@@ -22,7 +22,7 @@ type phase int
 const (
 	// active: it is in the Mesh.
 	active phase = iota
-	// claimed: it is selected, but another Mesh has it.
+	// claimed: it is selected, and cannot be had: another Mesh has it, for one.
 	claimed
 	// leaving: it was in the Mesh and is no longer to be.
 	leaving
