@@ -81,8 +81,8 @@ func newEnv(clusters ...string) *env {
 			defer e.mu.Unlock()
 			return e.cached, k == key && e.cached != nil
 		},
-		Failures:     func(projection.Key) map[string]string { return nil },
-		Namespace:    func(work string, _ workv1alpha2.AggregatedStatusItem) { e.namespaces = append(e.namespaces, work) },
+		Failures:  func(projection.Key) map[string]string { return nil },
+		Namespace: func(work string, _ workv1alpha2.AggregatedStatusItem) { e.namespaces = append(e.namespaces, work) },
 		Stub: func(_ context.Context, of projection.Key, work string, item workv1alpha2.AggregatedStatusItem) bool {
 			e.mu.Lock()
 			defer e.mu.Unlock()
