@@ -55,9 +55,12 @@ func ByPlacement(clusters []string, placed []Placed) []Ordered {
 	return sorted(slices.Collect(maps.Keys(set)))
 }
 
+// Compare is the order of pairs.
+func Compare(a, b Ordered) int {
+	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+}
+
 func sorted(pairs []Ordered) []Ordered {
-	slices.SortFunc(pairs, func(a, b Ordered) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
-	})
+	slices.SortFunc(pairs, Compare)
 	return slices.Compact(pairs)
 }
