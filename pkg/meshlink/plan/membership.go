@@ -84,6 +84,17 @@ func (r *round) disruption() {
 	}
 	r.disrupted = lost > 1 && 2*lost > members
 	r.crowded = members > maxClusters
+	was := meta.FindStatusCondition(r.mesh.Status.Conditions, meshv1alpha1.ConditionDisrupted)
+	switch {
+	case r.disrupted || was == nil:
+	case was.Status == metav1.ConditionTrue:
+		r.calm = r.now
+	case r.now.Before(was.LastTransitionTime.Add(r.hold())):
+		r.calm = was.LastTransitionTime.Time
+	}
+	if !r.calm.IsZero() {
+		r.atUnlessPast(r.calm.Add(r.hold()))
+	}
 }
 
 // place says what a cluster is to the Mesh; false for nothing. Others are Meshes that

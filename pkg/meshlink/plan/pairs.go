@@ -53,6 +53,9 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 	if c.phase == claimed {
 		sum.Claim, sum.ClaimReason = c.claim, c.why
 	}
+	if r.calm.After(sum.Heard) {
+		sum.Heard = r.calm
+	}
 	if sum.Status != nil && sum.Status.Istiod != nil {
 		sum.VersionMessage = remotesecret.CheckVersion(sum.Status.Istiod.Version)
 	}

@@ -115,6 +115,8 @@ type round struct {
 	// disrupted says that most clusters are lost at once, crowded that there are too
 	// many.
 	disrupted, crowded bool
+	// calm is since when they are not any more; zero for long ago.
+	calm time.Time
 
 	store    *trust.Store // nil when there is none, see problem
 	external *trust.External

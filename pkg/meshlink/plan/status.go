@@ -38,7 +38,11 @@ func (r *round) status() meshv1alpha1.MeshStatus {
 	}
 	ready := r.ready(&status)
 	ready.ObservedGeneration = r.mesh.Generation
-	status.Conditions = r.conditions(r.mesh.Status.Conditions, ready)
+	set := []metav1.Condition{ready}
+	if disrupted := r.disruptedCondition(); disrupted != nil {
+		set = append(set, *disrupted)
+	}
+	status.Conditions = r.conditions(r.mesh.Status.Conditions, set...)
 	return status
 }
 
@@ -159,6 +163,21 @@ func (r *round) clusterStatus(c *cluster) meshv1alpha1.MeshCluster {
 	return s
 }
 
+// disruptedCondition says that most clusters are lost, or were a short while ago; nil
+// when that is long ago.
+func (r *round) disruptedCondition() *metav1.Condition {
+	switch {
+	case r.disrupted:
+		c := judged(meshv1alpha1.ConditionDisrupted, true, "MostAreLost", "nothing is heard of most clusters at once, which is rather about the federation than about them; none is withdrawn")
+		return &c
+	case r.calm.IsZero():
+		return nil
+	default:
+		c := judged(meshv1alpha1.ConditionDisrupted, false, "MostAreBack", "clusters that are still lost are withdrawn after the hold time")
+		return &c
+	}
+}
+
 func judged(kind string, ok bool, reason, message string) metav1.Condition {
 	condition := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message}
 	if ok {
@@ -203,7 +222,8 @@ func (r *round) leavingMessage(c *cluster) string {
 
 func (r *round) trusted(c *cluster) metav1.Condition {
 	const kind = meshv1alpha1.ConditionTrusted
-	return judged(kind, c.ca.reason == "InEffect" || c.ca.reason == "IntermediateNotTaken", cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
+	trusted := []string{"InEffect", "IntermediateNotTaken", "Changing"}
+	return judged(kind, slices.Contains(trusted, c.ca.reason), cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
 }
 
 func (r *round) gatewayReady(c *cluster) metav1.Condition {

@@ -177,7 +177,7 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 	}
 	for _, former := range r.clusters {
 		// One without a MeshMember that was in the mesh came under the name of another.
-		again := former.phase != gone && former != c && former.member == nil && r.linked(former.name, c.name)
+		again := former.phase == active && former != c && former.member == nil && r.linked(former.name, c.name)
 		if former.phase != gone && !again || !r.mayHave(former, c) {
 			continue
 		}
@@ -203,9 +203,13 @@ func (r *round) mayHave(former, c *cluster) bool {
 		slices.ContainsFunc(former.member.Spec.Peers, func(p meshv1alpha1.MemberPeer) bool { return p.Name == c.name && p.SecretHash != "" })
 }
 
-// linked says whether the status has a link.
+// linked says whether the status has a link that came so far that there was a remote
+// secret for it.
 func (r *round) linked(from, to string) bool {
-	return slices.ContainsFunc(r.mesh.Status.Links, func(l meshv1alpha1.MeshLink) bool { return l.From == from && l.To == to })
+	before := slices.Index(steps, meshv1alpha1.StepSecret)
+	return slices.ContainsFunc(r.mesh.Status.Links, func(l meshv1alpha1.MeshLink) bool {
+		return l.From == from && l.To == to && (l.Phase != meshv1alpha1.LinkPending || slices.Index(steps, l.Step) >= before)
+	})
 }
 
 // reader is MeshMember.spec.reader of a cluster as it is to be; nil when nobody is to
