@@ -43,8 +43,9 @@ type Reconciler struct {
 	Mesh func(ctx context.Context, name string) (*meshv1alpha1.Mesh, error)
 	// Picture reads all that a plan follows from; errNotYet when that takes longer.
 	Picture func(ctx context.Context, mesh *meshv1alpha1.Mesh) (*plan.Picture, error)
-	// Write makes one write.
-	Write func(ctx context.Context, w plan.Write) error
+	// Write makes one write and gives the object as it is stored then. What the write
+	// has is not changed: objects of a plan share parts.
+	Write func(ctx context.Context, w plan.Write) (client.Object, error)
 	// WriteStatus writes the status, on the condition that the Mesh is still the one
 	// that was read.
 	WriteStatus func(ctx context.Context, mesh *meshv1alpha1.Mesh, status meshv1alpha1.MeshStatus) (*meshv1alpha1.Mesh, error)
@@ -94,13 +95,12 @@ func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Du
 		return 0, err
 	}
 	for _, w := range next.Writes {
-		if err := r.write(ctx, mesh.Name, w); err != nil {
+		written, err := r.write(ctx, mesh.Name, w)
+		if err != nil {
 			return 0, err
 		}
-		if w.Object.GetName() == mesh.Name {
-			if written, ok := w.Object.(*meshv1alpha1.Mesh); ok {
-				mesh = written
-			}
+		if m, ok := written.(*meshv1alpha1.Mesh); ok {
+			mesh = m
 		}
 	}
 	if next.Gone {
@@ -112,13 +112,14 @@ func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Du
 	return r.until(picture, next), nil
 }
 
-func (r *Reconciler) write(ctx context.Context, mesh string, w plan.Write) error {
-	if err := r.Write(ctx, w); err != nil {
-		return fmt.Errorf("%s of %T %s: %w", w.Verb, w.Object, nameOf(w.Object), err)
+func (r *Reconciler) write(ctx context.Context, mesh string, w plan.Write) (client.Object, error) {
+	written, err := r.Write(ctx, w)
+	if err != nil {
+		return nil, fmt.Errorf("%s of %T %s: %w", w.Verb, w.Object, nameOf(w.Object), err)
 	}
-	r.journal.note(mesh, w, r.Clock.Now())
+	r.journal.note(mesh, plan.Write{Verb: w.Verb, Object: written, Was: w.Was}, r.Clock.Now())
 	klog.FromContext(ctx).V(2).Info("Written for a mesh", "verb", w.Verb, "kind", fmt.Sprintf("%T", w.Object), "object", nameOf(w.Object))
-	return nil
+	return written, nil
 }
 
 // writeStatus writes the status if it says something else than the one there, and

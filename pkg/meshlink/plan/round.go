@@ -112,6 +112,8 @@ type round struct {
 	notice   string  // about the root, for people
 	barrier  trust.Barrier
 
+	readerManifests []workv1alpha1.Manifest
+
 	pairs []pair
 	again time.Time
 }

@@ -42,7 +42,7 @@ type entry struct {
 	deleted bool
 	// stub says that the cluster has no share and calls one that has.
 	stub bool
-	last    *workv1alpha1.Work // of a deleted entry: what watchers are told
+	last *workv1alpha1.Work // of a deleted entry: what watchers are told
 
 	links [orders]struct{ prev, next *entry }
 }
