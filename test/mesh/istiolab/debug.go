@@ -142,6 +142,6 @@ func (i *Istiod) Endpointsz(ctx context.Context, proxy string) ([]byte, error) {
 // Version is the version that istiod says it has. It is served beside the
 // metrics, to anybody: <version>-<revision>-<status>.
 func (i *Istiod) Version(ctx context.Context) (string, error) {
-	data, err := i.get(ctx, i.ports.monitoring, "/version")
+	data, err := i.get(ctx, i.listens().monitoring, "/version")
 	return string(data), err
 }

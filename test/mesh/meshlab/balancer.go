@@ -1,0 +1,123 @@
+package meshlab
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/flotilla-io/flotilla/test/mesh/ads"
+	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
+	"github.com/flotilla-io/flotilla/test/mesh/traffic"
+)
+
+const (
+	gatewaySelector = "istio=eastwestgateway"
+	networkLabel    = "topology.istio.io/network"
+)
+
+// gateway is what runs behind a Service of type LoadBalancer.
+type gateway struct {
+	*traffic.Gateway
+	proxy *ads.Client
+	// of is the Service, and the network that it is for.
+	of string
+}
+
+// balance gives the gateway's Service its address, and runs the gateway there.
+func (p *plane) balance(ctx context.Context) error {
+	list, err := p.member.Core.CoreV1().Services(istiolab.Namespace).List(ctx, metav1.ListOptions{LabelSelector: gatewaySelector})
+	if err != nil {
+		return err
+	}
+	var service *corev1.Service
+	for i := range list.Items {
+		if s := &list.Items[i]; s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.DeletionTimestamp == nil {
+			service = s
+		}
+	}
+	if service == nil || p.silent {
+		p.closeGateway()
+	}
+	if service == nil {
+		return nil
+	}
+	if p.silent {
+		return p.address(ctx, service, "")
+	}
+	if err := p.runGateway(service); err != nil {
+		return err
+	}
+	return p.address(ctx, service, p.ip)
+}
+
+func (p *plane) runGateway(service *corev1.Service) error {
+	of := string(service.UID) + service.Labels[networkLabel]
+	if p.gateway != nil && p.gateway.of == of {
+		return nil
+	}
+	p.closeGateway()
+	var listener net.Listener
+	var err error
+	if p.ip == "" {
+		listener, err = traffic.ListenLoopback()
+	} else {
+		listener, err = traffic.Listen(p.ip)
+	}
+	if err != nil {
+		return err
+	}
+	proxy, err := p.connect(ads.Node{
+		Type: ads.Router, Pod: service.Name + "-0", Namespace: service.Namespace, ServiceAccount: service.Name,
+		NetworkView: []string{service.Labels[networkLabel]}, Labels: service.Spec.Selector,
+	})
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	p.gateway = &gateway{Gateway: traffic.NewGateway(listener, proxy, p.addresses, p.network), proxy: proxy, of: of}
+	p.ip = p.gateway.IP()
+	return nil
+}
+
+func (p *plane) closeGateway() {
+	if p.gateway == nil {
+		return
+	}
+	_ = p.gateway.Close()
+	p.gateway.proxy.Close()
+	p.gateway = nil
+}
+
+// address writes the address of a Service; none if empty.
+func (p *plane) address(ctx context.Context, service *corev1.Service, ip string) error {
+	there := service.Status.LoadBalancer.Ingress
+	patch := `{"status":{"loadBalancer":{"ingress":null}}}`
+	if ip != "" {
+		patch = fmt.Sprintf(`{"status":{"loadBalancer":{"ingress":[{"ip":%q}]}}}`, ip)
+	}
+	if (ip == "" && len(there) == 0) || (len(there) == 1 && there[0].IP == ip) {
+		return nil
+	}
+	_, err := p.member.Core.CoreV1().Services(service.Namespace).Patch(ctx, service.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	return err
+}
+
+// WithholdAddress makes the load balancer of a member give no address, and take
+// the one it has given; or give it again.
+func (m *Member) WithholdAddress(withhold bool) {
+	m.plane.mu.Lock()
+	defer m.plane.mu.Unlock()
+	m.plane.silent = withhold
+}
+
+// GatewayIP is the address that the member's load balancer gives; empty when it
+// has not given one yet.
+func (m *Member) GatewayIP() string {
+	m.plane.mu.Lock()
+	defer m.plane.mu.Unlock()
+	return m.plane.ip
+}

@@ -1,0 +1,186 @@
+package meshlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/flotilla-io/flotilla/test/mesh/ads"
+	"github.com/flotilla-io/flotilla/test/mesh/traffic"
+)
+
+const (
+	planeInterval = 200 * time.Millisecond
+	// lookTimeout is for a member that hangs.
+	lookTimeout = 5 * time.Second
+)
+
+// plane is the cloud and the network of one member.
+type plane struct {
+	member    *Member
+	addresses *traffic.Addresses
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu      sync.Mutex
+	network string
+	// cut is true while nothing gets into the member, and silent while its load
+	// balancer gives no address.
+	cut, silent bool
+	// ip is the address of its gateway, for good.
+	ip         string
+	gateway    *gateway
+	servers    map[string]*traffic.Server
+	identities map[string]*keptIdentity
+	caller     *ads.Client
+	failed     error
+}
+
+// keptIdentity is renewed until it is let go of.
+type keptIdentity struct {
+	*traffic.Identity
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+func (k *keptIdentity) close() {
+	k.stop()
+	k.done.Wait()
+}
+
+func newPlane(m *Member, addresses *traffic.Addresses) *plane {
+	p := &plane{
+		member: m, addresses: addresses, network: "network-" + m.Name,
+		servers: map[string]*traffic.Server{}, identities: map[string]*keptIdentity{},
+	}
+	var ctx context.Context
+	ctx, p.stop = context.WithCancel(context.Background())
+	p.done.Go(func() {
+		ticker := time.NewTicker(planeInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				p.tick(ctx)
+			}
+		}
+	})
+	return p
+}
+
+func (p *plane) close() {
+	p.stop()
+	p.done.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disconnect()
+	for _, identity := range p.identities {
+		identity.close()
+	}
+}
+
+// tick brings the plane to what the member has.
+func (p *plane) tick(ctx context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cut {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	// What cannot be done now is tried again with the next tick.
+	p.failed = errors.Join(p.balance(ctx), p.serve(ctx))
+}
+
+// disconnect ends all that listens.
+func (p *plane) disconnect() {
+	p.closeGateway()
+	for key := range p.servers {
+		p.closeServer(key)
+	}
+	if p.caller != nil {
+		p.caller.Close()
+		p.caller = nil
+	}
+}
+
+// set changes the plane; everything that listens begins anew.
+func (p *plane) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disconnect()
+	change()
+}
+
+func (p *plane) wire(network string) {
+	p.mu.Lock()
+	same := p.network == network
+	p.mu.Unlock()
+	if !same {
+		p.set(func() { p.network = network })
+	}
+}
+
+// forget drops certificates, so that new ones are asked for.
+func (p *plane) forget() {
+	p.set(func() {
+		for key, identity := range p.identities {
+			identity.close()
+			delete(p.identities, key)
+		}
+	})
+}
+
+// identity is that of a ServiceAccount. The plane is locked.
+func (p *plane) identity(ctx context.Context, namespace, serviceAccount string) (*traffic.Identity, error) {
+	key := namespace + "/" + serviceAccount
+	if there, ok := p.identities[key]; ok {
+		return there.Identity, nil
+	}
+	identity, err := traffic.NewShortIdentity(ctx, p.member.Istiod, namespace, serviceAccount, CertificateLifetime)
+	if err != nil {
+		return nil, err
+	}
+	kept := &keptIdentity{Identity: identity}
+	var keep context.Context
+	keep, kept.stop = context.WithCancel(context.WithoutCancel(ctx))
+	kept.done.Go(func() { identity.Keep(keep) })
+	p.identities[key] = kept
+	return identity, nil
+}
+
+// connect is a proxy of the member. The plane is locked.
+func (p *plane) connect(node ads.Node) (*ads.Client, error) {
+	istiod := p.member.Istiod
+	node.IP, node.ClusterID, node.Network = "10.9.9.9", p.member.Name, p.network
+	return ads.Connect(context.Background(), node, func(ctx context.Context) (*grpc.ClientConn, error) {
+		return istiod.Dial(ctx, node.Namespace, node.ServiceAccount)
+	})
+}
+
+// workload is one that calls others: namespace default, ServiceAccount default.
+func (p *plane) workload(ctx context.Context) (*traffic.Caller, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cut {
+		return nil, fmt.Errorf("member %s is cut off", p.member.Name)
+	}
+	identity, err := p.identity(ctx, "default", "default")
+	if err != nil {
+		return nil, err
+	}
+	if p.caller == nil {
+		p.caller, err = p.connect(ads.Node{Type: ads.Sidecar, Pod: "caller", Namespace: "default", ServiceAccount: "default"})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &traffic.Caller{Proxy: p.caller, Identity: identity, Addresses: p.addresses, Network: p.network}, nil
+}
