@@ -27,6 +27,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 	agentregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/agent"
 	clusterregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/cluster"
+	meshregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/mesh"
 	policyregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/policy"
 	workregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/work"
 	"github.com/flotilla-io/flotilla/pkg/interpreter"
@@ -97,6 +98,10 @@ func (f *federation) install(server *genericapiserver.GenericAPIServer, getter g
 	if err != nil {
 		return fmt.Errorf("group cluster.karmada.io: %w", err)
 	}
+	meshes, _, err := meshregistry.Group(getter)
+	if err != nil {
+		return fmt.Errorf("group mesh.flotilla.io: %w", err)
+	}
 	policies, policyStores, err := policyregistry.Group(getter, f.policies)
 	if err != nil {
 		return fmt.Errorf("group policy.karmada.io: %w", err)
@@ -106,7 +111,7 @@ func (f *federation) install(server *genericapiserver.GenericAPIServer, getter g
 		return fmt.Errorf("group work.karmada.io: %w", err)
 	}
 	f.works = workStores
-	if err := server.InstallAPIGroups(clusters, policies, works, agentregistry.Group(gate{f})); err != nil {
+	if err := server.InstallAPIGroups(clusters, meshes, policies, works, agentregistry.Group(gate{f})); err != nil {
 		return fmt.Errorf("install the federation groups: %w", err)
 	}
 	feed := &feed{

@@ -30,6 +30,7 @@ func groupPriorities() map[schema.GroupVersion]controlplaneapiserver.APIServiceP
 		{Group: "work.karmada.io", Version: "v1alpha1"}:    {Group: 15600, Version: 10},
 		{Group: "cluster.karmada.io", Version: "v1alpha1"}: {Group: 15500, Version: 15},
 		{Group: "agent.flotilla.io", Version: "v1alpha1"}:  {Group: 15400, Version: 15},
+		{Group: "mesh.flotilla.io", Version: "v1alpha1"}:   {Group: 15300, Version: 15},
 	})
 	return all
 }

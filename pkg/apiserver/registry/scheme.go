@@ -9,6 +9,7 @@ import (
 
 	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	fedscheme "github.com/flotilla-io/flotilla/api/scheme"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -31,6 +32,10 @@ func init() {
 		Scheme.AddKnownTypes(schema.GroupVersion{Group: group, Version: runtime.APIVersionInternal}, types...)
 	}
 	internal(clusterv1alpha1.GroupName, &clusterv1alpha1.Cluster{}, &clusterv1alpha1.ClusterList{}, &clusterv1alpha1.ClusterProxyOptions{})
+	internal(meshv1alpha1.GroupName,
+		&meshv1alpha1.Mesh{}, &meshv1alpha1.MeshList{},
+		&meshv1alpha1.MeshMember{}, &meshv1alpha1.MeshMemberList{},
+	)
 	internal(policyv1alpha1.GroupName,
 		&policyv1alpha1.PropagationPolicy{}, &policyv1alpha1.PropagationPolicyList{},
 		&policyv1alpha1.ClusterPropagationPolicy{}, &policyv1alpha1.ClusterPropagationPolicyList{},
@@ -47,6 +52,7 @@ func init() {
 	internal(agentv1alpha1.GroupName, &agentv1alpha1.StatusReport{}, &agentv1alpha1.StatusReportList{})
 
 	utilruntime.Must(Scheme.SetVersionPriority(clusterv1alpha1.GroupVersion))
+	utilruntime.Must(Scheme.SetVersionPriority(meshv1alpha1.GroupVersion))
 	utilruntime.Must(Scheme.SetVersionPriority(policyv1alpha1.GroupVersion))
 	utilruntime.Must(Scheme.SetVersionPriority(workv1alpha2.GroupVersion, workv1alpha1.GroupVersion))
 	utilruntime.Must(Scheme.SetVersionPriority(agentv1alpha1.GroupVersion))
@@ -60,5 +66,5 @@ func init() {
 
 // StorageCodec encodes for etcd: each kind in the version it is stored in.
 func StorageCodec() runtime.Codec {
-	return Codecs.LegacyCodec(clusterv1alpha1.GroupVersion, policyv1alpha1.GroupVersion, workv1alpha2.GroupVersion, workv1alpha1.GroupVersion)
+	return Codecs.LegacyCodec(clusterv1alpha1.GroupVersion, meshv1alpha1.GroupVersion, policyv1alpha1.GroupVersion, workv1alpha2.GroupVersion, workv1alpha1.GroupVersion)
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
@@ -21,6 +22,8 @@ func TestStoredVersions(t *testing.T) {
 	meta := metav1.ObjectMeta{Name: "x"}
 	for want, obj := range map[string]runtime.Object{
 		"cluster.karmada.io/v1alpha1 Cluster":                 &clusterv1alpha1.Cluster{ObjectMeta: meta},
+		"mesh.flotilla.io/v1alpha1 Mesh":                      &meshv1alpha1.Mesh{ObjectMeta: meta},
+		"mesh.flotilla.io/v1alpha1 MeshMember":                &meshv1alpha1.MeshMember{ObjectMeta: meta},
 		"policy.karmada.io/v1alpha1 PropagationPolicy":        &policyv1alpha1.PropagationPolicy{ObjectMeta: meta},
 		"policy.karmada.io/v1alpha1 ClusterPropagationPolicy": &policyv1alpha1.ClusterPropagationPolicy{ObjectMeta: meta},
 		"policy.karmada.io/v1alpha1 OverridePolicy":           &policyv1alpha1.OverridePolicy{ObjectMeta: meta},

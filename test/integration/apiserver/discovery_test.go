@@ -45,7 +45,7 @@ func TestWhatIsServedIsFound(t *testing.T) {
 	assert.Greater(t, served, 20)
 	for _, want := range []string{"v1", "apps/v1", "batch/v1", "networking.k8s.io/v1", "policy/v1", "autoscaling/v2", "storage.k8s.io/v1",
 		"rbac.authorization.k8s.io/v1", "apiextensions.k8s.io/v1", "apiregistration.k8s.io/v1", "cluster.karmada.io/v1alpha1",
-		"policy.karmada.io/v1alpha1", "work.karmada.io/v1alpha1", "work.karmada.io/v1alpha2", "agent.flotilla.io/v1alpha1"} {
+		"policy.karmada.io/v1alpha1", "work.karmada.io/v1alpha1", "work.karmada.io/v1alpha2", "agent.flotilla.io/v1alpha1", "mesh.flotilla.io/v1alpha1"} {
 		assert.Contains(t, found, want)
 	}
 
@@ -78,6 +78,8 @@ func TestNamesForKubectl(t *testing.T) {
 		{"work.karmada.io/v1alpha2", "clusterresourcebindings", "clusterresourcebinding", []string{"crb"}, false, true, 8},
 		{"work.karmada.io/v1alpha1", "resourcebindings", "resourcebinding", []string{"rb"}, true, true, 8},
 		{"work.karmada.io/v1alpha1", "works", "work", []string{"wk"}, true, true, 8},
+		{"mesh.flotilla.io/v1alpha1", "meshes", "mesh", nil, false, false, 8},
+		{"mesh.flotilla.io/v1alpha1", "meshmembers", "meshmember", nil, true, false, 8},
 		{"agent.flotilla.io/v1alpha1", "statusreports", "statusreport", nil, true, false, 1},
 	} {
 		list, err := fed.kube.Discovery().ServerResourcesForGroupVersion(tt.groupVersion)
@@ -134,6 +136,7 @@ func TestOpenAPI(t *testing.T) {
 			"FederatedResourceQuota", "ClusterTaintPolicy"},
 		"work.karmada.io/v1alpha1":   {"Work", "ResourceBinding", "ClusterResourceBinding"},
 		"work.karmada.io/v1alpha2":   {"ResourceBinding", "ClusterResourceBinding"},
+		"mesh.flotilla.io/v1alpha1":  {"Mesh", "MeshMember"},
 		"agent.flotilla.io/v1alpha1": {"StatusReport"},
 		"apps/v1":                    {"Deployment", "StatefulSet", "DaemonSet"},
 	} {
@@ -179,6 +182,8 @@ func TestTables(t *testing.T) {
 	bind(t, d)
 	for path, want := range map[string]string{
 		"/apis/cluster.karmada.io/v1alpha1/clusters":                                           "NAME VERSION MODE READY AGE",
+		"/apis/mesh.flotilla.io/v1alpha1/meshes":                                               "NAME CLUSTERS LINKS READY AGE",
+		"/apis/mesh.flotilla.io/v1alpha1/meshmembers":                                          "NAME CLUSTER NETWORK ISTIOD LEAVING AGE",
 		"/apis/policy.karmada.io/v1alpha1/namespaces/" + ns + "/propagationpolicies":           "NAME CONFLICT-RESOLUTION PRIORITY AGE",
 		"/apis/policy.karmada.io/v1alpha1/clusterpropagationpolicies":                          "NAME CONFLICT-RESOLUTION PRIORITY AGE",
 		"/apis/policy.karmada.io/v1alpha1/overridepolicies":                                    "NAME AGE",

@@ -39,6 +39,13 @@ func (t *told) overriders(o *policyv1alpha1.Overriders, path *field.Path) {
 	}
 }
 
+// WarnAffinity tells what of an affinity means nothing. Other kinds have one, too.
+func WarnAffinity(a *policyv1alpha1.ClusterAffinity, path *field.Path) []string {
+	var t told
+	t.affinity(a, path)
+	return t
+}
+
 // selectors looks for templates that a namespaced policy cannot reach.
 func (t *told) selectors(selectors []policyv1alpha1.ResourceSelector, namespace string, path *field.Path) {
 	for i := range selectors {
