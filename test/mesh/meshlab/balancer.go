@@ -19,8 +19,8 @@ const (
 	networkLabel    = "topology.istio.io/network"
 )
 
-// gateway is what runs behind a Service of type LoadBalancer.
-type gateway struct {
+// eastWest is what runs behind a Service of type LoadBalancer.
+type eastWest struct {
 	*traffic.Gateway
 	proxy *ads.Client
 	// of is the Service, and the network that it is for.
@@ -78,7 +78,7 @@ func (p *plane) runGateway(service *corev1.Service) error {
 		_ = listener.Close()
 		return err
 	}
-	p.gateway = &gateway{Gateway: traffic.NewGateway(listener, proxy, p.addresses, p.network), proxy: proxy, of: of}
+	p.gateway = &eastWest{Gateway: traffic.NewGateway(listener, proxy, p.addresses, p.network), proxy: proxy, of: of}
 	p.ip = p.gateway.IP()
 	return nil
 }

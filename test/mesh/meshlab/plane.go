@@ -34,7 +34,7 @@ type plane struct {
 	cut, silent bool
 	// ip is the address of its gateway, for good.
 	ip         string
-	gateway    *gateway
+	gateway    *eastWest
 	servers    map[string]*traffic.Server
 	identities map[string]*keptIdentity
 	caller     *ads.Client

@@ -14,7 +14,7 @@ import (
 
 // MeshPatience is how long a mesh of three may take to become ready on a loaded
 // machine; 10 s are usual.
-const MeshPatience = 2 * time.Minute
+const MeshPatience = time.Minute
 
 // Session is a test at the keyboard of a lab.
 type Session struct {
