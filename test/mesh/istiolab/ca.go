@@ -65,7 +65,7 @@ func (i *Istiod) Dial(ctx context.Context, namespace, serviceAccount string) (*g
 	}
 	return grpc.NewClient("passthrough:///127.0.0.1:"+strconv.Itoa(i.listens().secureGRPC),
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: istiodHost, MinVersion: tls.VersionTLS12})),
-		grpc.WithPerRPCCredentials(bearer{token: request.Status.Token, cluster: i.ClusterID}))
+		grpc.WithPerRPCCredentials(bearer{token: request.Status.Token, cluster: i.clusterID()}))
 }
 
 // bearer is how proxies show their token, and say where it is from.

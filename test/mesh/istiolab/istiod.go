@@ -95,6 +95,19 @@ func Start(ctx context.Context, options Options) (*Istiod, error) {
 	return i, i.Restart(ctx)
 }
 
+// SetClusterID changes CLUSTER_ID for the next start.
+func (i *Istiod) SetClusterID(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ClusterID = id
+}
+
+func (i *Istiod) clusterID() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.ClusterID
+}
+
 // Restart starts istiod, again if it runs, and returns when it is ready.
 func (i *Istiod) Restart(ctx context.Context) error {
 	if err := i.Stop(); err != nil {
@@ -239,7 +252,7 @@ func (i *Istiod) env() []string {
 	return slices.Concat([]string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + i.Dir,
-		"CLUSTER_ID=" + i.ClusterID,
+		"CLUSTER_ID=" + i.clusterID(),
 		"POD_NAMESPACE=" + Namespace,
 		"POD_NAME=istiod-" + i.Cluster,
 		"ROOT_CA_DIR=" + i.caDir(),

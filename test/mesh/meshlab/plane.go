@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/flotilla-io/flotilla/test/mesh/ads"
+	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
 	"github.com/flotilla-io/flotilla/test/mesh/traffic"
 )
 
@@ -183,4 +184,13 @@ func (p *plane) workload(ctx context.Context) (*traffic.Caller, error) {
 		}
 	}
 	return &traffic.Caller{Proxy: p.caller, Identity: identity, Addresses: p.addresses, Network: p.network}, nil
+}
+
+// NewCertificate is what the member's istiod gives to a workload now.
+func (m *Member) NewCertificate(ctx context.Context) (*istiolab.Certificate, error) {
+	identity, err := traffic.NewShortIdentity(ctx, m.Istiod, "default", "default", CertificateLifetime)
+	if err != nil {
+		return nil, err
+	}
+	return identity.Certificate(), nil
 }

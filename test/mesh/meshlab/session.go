@@ -22,7 +22,9 @@ type Session struct {
 	Mesh *Lab
 }
 
-// Begin begins a session in namespace default.
+// Begin begins a session in namespace default, without a Mesh and without hello,
+// all clusters Ready and each in a network of its own. What an earlier test has
+// left is removed here and not at its end, so that a test that fails shows it.
 func (l *Lab) Begin(t testing.TB) *Session {
 	t.Helper()
 	s := &Session{Session: l.Session(t), Mesh: l}
@@ -31,8 +33,21 @@ func (l *Lab) Begin(t testing.TB) *Session {
 			t.Log(l.report())
 		}
 	})
+	for _, mesh := range strings.Fields(s.Run(lab.Fed, "get", meshes, "--output=jsonpath={.items[*].metadata.name}")) {
+		s.Dissolve(mesh)
+	}
+	s.NoHello()
+	for _, name := range Names {
+		s.Shows(lab.Fed, "True", "get", "cluster", name, `--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	}
+	l.Wire(nil)
 	return s
 }
+
+const (
+	meshes      = "meshes.mesh.flotilla.io"
+	meshMembers = "meshmembers.mesh.flotilla.io"
+)
 
 // report is what is known beside the playground's own.
 func (l *Lab) report() string {
@@ -50,12 +65,12 @@ func (l *Lab) report() string {
 
 // GetMesh is a Mesh as it is.
 func (s *Session) GetMesh(name string) (*meshv1alpha1.Mesh, error) {
-	return get[meshv1alpha1.Mesh](s, "meshes.mesh.flotilla.io", name)
+	return get[meshv1alpha1.Mesh](s, meshes, name)
 }
 
 // GetMember is the part of a cluster in a Mesh.
 func (s *Session) GetMember(cluster, mesh string) (*meshv1alpha1.MeshMember, error) {
-	return get[meshv1alpha1.MeshMember](s, "meshmembers.mesh.flotilla.io", mesh, "--namespace=karmada-es-"+cluster)
+	return get[meshv1alpha1.MeshMember](s, meshMembers, mesh, "--namespace=karmada-es-"+cluster)
 }
 
 func get[T any](s *Session, resource, name string, more ...string) (*T, error) {
@@ -101,10 +116,10 @@ func (s *Session) BecomesWithin(patience time.Duration, name, what string, look 
 func (s *Session) Show(name string) string {
 	var out strings.Builder
 	for _, args := range [][]string{
-		{"get", "meshes.mesh.flotilla.io", "--output=wide"},
-		{"get", "meshes.mesh.flotilla.io", name, "--output=jsonpath={range .status.links[*]}{.from} > {.to}: {.phase} {.step} {.reason}: {.message}{\"\\n\"}{end}{.status.trust}{\"\\n\"}{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}{range .status.clusters[*]}{@}{\"\\n\"}{end}"},
+		{"get", meshes, "--output=wide"},
+		{"get", meshes, name, "--output=jsonpath={range .status.links[*]}{.from} > {.to}: {.phase} {.step} {.reason}: {.message}{\"\\n\"}{end}{.status.trust}{\"\\n\"}{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}{range .status.clusters[*]}{@}{\"\\n\"}{end}"},
 		{"get", "works.work.karmada.io", "--all-namespaces", "--selector=" + meshv1alpha1.MeshLabel + "=" + name},
-		{"get", "meshmembers.mesh.flotilla.io", "--all-namespaces", "--output=jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}\n  spec: {.spec}\n  status: {.status}{\"\\n\"}{end}"},
+		{"get", meshMembers, "--all-namespaces", "--output=jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}\n  spec: {.spec}\n  status: {.status}{\"\\n\"}{end}"},
 	} {
 		text, err := s.Try(lab.Fed, args...)
 		if err != nil {
@@ -120,7 +135,7 @@ func (s *Session) Show(name string) string {
 func (s *Session) Ready(name, clusters, links string) *meshv1alpha1.Mesh {
 	s.Helper()
 	return s.Becomes(name, fmt.Sprintf("Mesh %s shows %s %s True", name, clusters, links), func(mesh *meshv1alpha1.Mesh) error {
-		out, err := s.Try(lab.Fed, "get", "meshes.mesh.flotilla.io", name, "--no-headers")
+		out, err := s.Try(lab.Fed, "get", meshes, name, "--no-headers")
 		if err != nil {
 			return err
 		}
