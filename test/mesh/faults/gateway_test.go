@@ -8,15 +8,6 @@ import (
 	"github.com/flotilla-io/flotilla/test/mesh/meshlab"
 )
 
-func others(name string) (list []string) {
-	for _, other := range meshlab.Names {
-		if other != name {
-			list = append(list, other)
-		}
-	}
-	return list
-}
-
 // TestAGatewayWithoutAddress: a load balancer that does not come. Nobody is sent
 // to its pods instead.
 func TestAGatewayWithoutAddress(t *testing.T) {

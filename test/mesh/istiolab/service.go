@@ -32,7 +32,7 @@ func (i *Istiod) announce(ctx context.Context, p ports) error {
 	options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true}
 	services := i.client.CoreV1().Services(Namespace)
 	if _, err := services.Apply(ctx, service, options); err != nil {
-		return fmt.Errorf("Service %s/%s of %s: %w", Namespace, serviceName, i.Cluster, err)
+		return fmt.Errorf("applying Service %s/%s of %s: %w", Namespace, serviceName, i.Cluster, err)
 	}
 	status := corev1apply.Service(serviceName, Namespace).WithStatus(corev1apply.ServiceStatus().
 		WithLoadBalancer(corev1apply.LoadBalancerStatus().WithIngress(corev1apply.LoadBalancerIngress().WithIP(loopback))))

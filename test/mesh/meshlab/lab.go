@@ -22,6 +22,16 @@ import (
 // Names are those of the members.
 var Names = []string{"ap", "eu", "us"}
 
+// Others are the members but one.
+func Others(name string) (list []string) {
+	for _, other := range Names {
+		if other != name {
+			list = append(list, other)
+		}
+	}
+	return list
+}
+
 const (
 	// CertificateLifetime is that of all workloads here. A proxy renews at half of
 	// it.

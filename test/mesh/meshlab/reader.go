@@ -20,7 +20,7 @@ func (s *Session) RemoteSecret(in, peer string) (*clientcmdapi.Config, error) {
 		return nil, err
 	}
 	if len(secret.Data) != 1 || len(secret.Data[peer]) == 0 {
-		return nil, fmt.Errorf("Secret %s of %s has %d keys, want only %s", name, in, len(secret.Data), peer)
+		return nil, fmt.Errorf("remote Secret %s of %s has %d keys, want only %s", name, in, len(secret.Data), peer)
 	}
 	return clientcmd.Load(secret.Data[peer])
 }

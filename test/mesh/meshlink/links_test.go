@@ -20,8 +20,8 @@ func TestLinksFollowPlacement(t *testing.T) {
 	s.Hello(map[string]int{"eu": 1, "ap": 1, "us": 1})
 	s.Ready(meshlab.Mesh, "3/3", "6/6")
 	for _, name := range meshlab.Names {
-		s.Synced(name, others(name)...)
-		s.Weights(name, []string{name}, others(name))
+		s.Synced(name, meshlab.Others(name)...)
+		s.Weights(name, []string{name}, meshlab.Others(name))
 	}
 
 	s.Hello(map[string]int{"eu": 1, "us": 1})

@@ -14,16 +14,6 @@ import (
 // divided is the tutorial's hello when the policy's weights are 2, 1, 2.
 var divided = map[string]int{"eu": 2, "ap": 1, "us": 2}
 
-// others are the members but one.
-func others(name string) (list []string) {
-	for _, other := range meshlab.Names {
-		if other != name {
-			list = append(list, other)
-		}
-	}
-	return list
-}
-
 // TestThreeClustersThreeNetworks is the tutorial: clusters with Istio running, one
 // apply. It runs first, with istiods that have a CA of their own.
 func TestThreeClustersThreeNetworks(t *testing.T) {
@@ -46,10 +36,10 @@ func TestThreeClustersThreeNetworks(t *testing.T) {
 	}
 
 	for _, name := range meshlab.Names {
-		s.Synced(name, others(name)...)
+		s.Synced(name, meshlab.Others(name)...)
 		s.Gateways(name, meshlab.Names...)
 		s.Shards(name, divided)
-		s.Weights(name, []string{name}, others(name))
+		s.Weights(name, []string{name}, meshlab.Others(name))
 	}
 	answeredEverywhere(s)
 	inProportion(s, "eu")
@@ -57,7 +47,7 @@ func TestThreeClustersThreeNetworks(t *testing.T) {
 	// Endpoints follow.
 	s.Run(lab.Fed, "scale", "deployment/hello", "--replicas=10")
 	s.Shards("ap", map[string]int{"eu": 4, "ap": 2, "us": 4})
-	s.Weights("ap", []string{"ap"}, others("ap"))
+	s.Weights("ap", []string{"ap"}, meshlab.Others("ap"))
 }
 
 // answeredEverywhere calls from all members until pods of all have answered each.
@@ -94,7 +84,7 @@ func TestFlatNetwork(t *testing.T) {
 	s.Hello(divided)
 	s.Establish(meshlab.Names, 6, "networks: [{name: vpc-1, clusterNames: [eu, ap, us]}]")
 	for _, name := range meshlab.Names {
-		s.Synced(name, others(name)...)
+		s.Synced(name, meshlab.Others(name)...)
 		s.Shards(name, divided)
 		s.Weights(name, meshlab.Names, nil)
 		s.Shows(name, "", "get", "services,deployments,gateways.networking.istio.io", "--namespace="+istiolab.Namespace,
@@ -109,7 +99,7 @@ func TestSomeInOneNetwork(t *testing.T) {
 	s.Hello(divided)
 	s.Establish(meshlab.Names, 6, "networks: [{name: vpc-1, clusterNames: [eu, ap]}]")
 	for _, name := range meshlab.Names {
-		s.Synced(name, others(name)...)
+		s.Synced(name, meshlab.Others(name)...)
 		s.Gateways(name, meshlab.Names...)
 		s.Shards(name, divided)
 	}

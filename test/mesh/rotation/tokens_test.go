@@ -76,7 +76,7 @@ func TestTokensChangeAndNoCallFails(t *testing.T) {
 	for _, p := range pairs() {
 		s.Await(fmt.Sprintf("%s has another token for %s", p.from, p.to), func() error {
 			for _, name := range meshlab.Names {
-				if err := s.SyncedNow(name, others(name)...); err != nil {
+				if err := s.SyncedNow(name, meshlab.Others(name)...); err != nil {
 					s.Fatal(err)
 				}
 			}
@@ -97,19 +97,10 @@ func TestTokensChangeAndNoCallFails(t *testing.T) {
 		require.WithinDuration(t, time.Now().Add(10*time.Minute), expires.Time, 2*time.Minute)
 	}
 	for _, name := range meshlab.Names {
-		s.Synced(name, others(name)...)
+		s.Synced(name, meshlab.Others(name)...)
 	}
 	load.Answers(5, meshlab.Names...)
 	load.Stop()
 	_, failed := load.Since(begin)
 	require.Empty(t, failed)
-}
-
-func others(name string) (list []string) {
-	for _, other := range meshlab.Names {
-		if other != name {
-			list = append(list, other)
-		}
-	}
-	return list
 }
