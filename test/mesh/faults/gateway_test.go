@@ -46,3 +46,25 @@ func TestAGatewayWithoutAddress(t *testing.T) {
 	ap.WithholdAddress(false)
 	s.Ready(meshlab.Mesh, "3/3", "6/6")
 }
+
+// TestAGatewayThatNobodyReaches: a firewall that is closed. The address alone is
+// no reason to send anybody there.
+func TestAGatewayThatNobodyReaches(t *testing.T) {
+	s := shared.Begin(t)
+	s.Hello(map[string]int{"eu": 1, "ap": 1, "us": 1})
+	ap := shared.Members["ap"]
+	ap.Unplug(true)
+	t.Cleanup(func() { ap.Unplug(false) })
+	s.Apply(lab.Fed, meshlab.Manifest(meshlab.Mesh, meshlab.Names))
+	for _, name := range meshlab.Names {
+		s.TakeCA(name)
+	}
+	for _, from := range []string{"eu", "us"} {
+		s.Tells(meshlab.Mesh, from, "ap", meshv1alpha1.StepProbe, "Unreachable", "does not reach the gateway of cluster ap", ap.GatewayIP())
+	}
+	s.Synced("eu", "us")
+	s.Synced("ap", "eu", "us")
+	ap.Unplug(false)
+	s.Ready(meshlab.Mesh, "3/3", "6/6")
+	s.Weights("us", []string{"us"}, []string{"ap", "eu"})
+}

@@ -39,7 +39,7 @@ func (p *plane) balance(ctx context.Context) error {
 			service = s
 		}
 	}
-	if service == nil || p.silent {
+	if service == nil || p.silent || p.unplugged {
 		p.closeGateway()
 	}
 	if service == nil {
@@ -48,8 +48,15 @@ func (p *plane) balance(ctx context.Context) error {
 	if p.silent {
 		return p.address(ctx, service, "")
 	}
-	if err := p.runGateway(service); err != nil {
-		return err
+	if p.ip == "" {
+		if p.ip, err = someIP(); err != nil {
+			return err
+		}
+	}
+	if !p.unplugged {
+		if err := p.runGateway(service); err != nil {
+			return err
+		}
 	}
 	return p.address(ctx, service, p.ip)
 }
@@ -60,13 +67,7 @@ func (p *plane) runGateway(service *corev1.Service) error {
 		return nil
 	}
 	p.closeGateway()
-	var listener net.Listener
-	var err error
-	if p.ip == "" {
-		listener, err = traffic.ListenLoopback()
-	} else {
-		listener, err = traffic.Listen(p.ip)
-	}
+	listener, err := traffic.Listen(p.ip)
 	if err != nil {
 		return err
 	}
@@ -79,8 +80,17 @@ func (p *plane) runGateway(service *corev1.Service) error {
 		return err
 	}
 	p.gateway = &eastWest{Gateway: traffic.NewGateway(listener, proxy, p.addresses, p.network), proxy: proxy, of: of}
-	p.ip = p.gateway.IP()
 	return nil
+}
+
+// someIP is an address of 127.0.0.0/8 at which a gateway can listen.
+func someIP() (string, error) {
+	listener, err := traffic.ListenLoopback()
+	if err != nil {
+		return "", err
+	}
+	ip := listener.Addr().(*net.TCPAddr).IP.String()
+	return ip, listener.Close()
 }
 
 func (p *plane) closeGateway() {
@@ -112,6 +122,14 @@ func (m *Member) WithholdAddress(withhold bool) {
 	m.plane.mu.Lock()
 	defer m.plane.mu.Unlock()
 	m.plane.silent = withhold
+}
+
+// Unplug lets nothing be behind the address that the member's load balancer gives;
+// or the gateway again.
+func (m *Member) Unplug(unplug bool) {
+	m.plane.mu.Lock()
+	defer m.plane.mu.Unlock()
+	m.plane.unplugged = unplug
 }
 
 // GatewayIP is the address that the member's load balancer gives; empty when it

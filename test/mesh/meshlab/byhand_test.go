@@ -3,7 +3,9 @@ package meshlab
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,19 +53,9 @@ func TestTheLabShowsWhatIsThere(t *testing.T) {
 	identity := trust.Mesh{Name: "byhand", TrustDomain: "cluster.local"}
 	root, err := trust.NewRoot(identity, 1, time.Now(), time.Hour)
 	require.NoError(t, err)
-	store := trust.NewStore(root)
-	trusted, err := store.Trusted()
-	require.NoError(t, err)
 	for name := range shared.Members {
-		signer, err := trust.NewIntermediate(root, identity, name, time.Now(), time.Hour)
-		require.NoError(t, err)
-		files, err := trust.CACerts(signer, trusted, time.Now())
-		require.NoError(t, err)
 		cluster := gateway.Cluster{Mesh: "byhand", Name: name, Network: "network-" + name}
-		apply(s, name, gateway.Namespace(cluster), &corev1.Secret{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			ObjectMeta: metav1.ObjectMeta{Namespace: istiolab.Namespace, Name: trust.CACertsSecret}, Data: files,
-		})
+		apply(s, name, gateway.Namespace(cluster), cacerts(t, identity, root, name))
 		apply(s, name, remotesecret.Reader("byhand", "", meshv1alpha1.SecretsRead)...)
 	}
 	require.NoError(t, shared.RestartIstiods(ctx))
@@ -113,6 +105,23 @@ func TestTheLabShowsWhatIsThere(t *testing.T) {
 		return nil
 	})
 
+	// Under another root us is not believed, nor does it believe.
+	second, err := trust.NewRoot(identity, 2, time.Now(), time.Hour)
+	require.NoError(t, err)
+	apply(s, "us", cacerts(t, identity, second, "us"))
+	require.NoError(t, shared.Members["us"].RestartIstiod(ctx))
+	begin = time.Now()
+	s.Await("calls to us fail for its root", func() error {
+		_, failed := load.Since(begin)
+		for _, why := range failed {
+			if strings.Contains(why, "unknown authority") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%w: %v", errNone, failed)
+	})
+	load.Stop()
+
 	s.Run("eu", "delete", "secret", "--namespace="+istiolab.Namespace, remotesecret.Name("us"))
 	s.Synced("eu", "ap")
 	s.Weights("eu", []string{"eu"}, []string{"ap"})
@@ -123,6 +132,20 @@ func TestTheLabShowsWhatIsThere(t *testing.T) {
 	s.Shows("ap", shared.Members["ap"].GatewayIP(), ingress...)
 	s.NoHello()
 	s.Shards("eu", map[string]int{})
+}
+
+func cacerts(t *testing.T, mesh trust.Mesh, root *trust.Authority, cluster string) *corev1.Secret {
+	t.Helper()
+	trusted, err := trust.NewStore(root).Trusted()
+	require.NoError(t, err)
+	signer, err := trust.NewIntermediate(root, mesh, cluster, time.Now(), time.Hour)
+	require.NoError(t, err)
+	files, err := trust.CACerts(signer, trusted, time.Now())
+	require.NoError(t, err)
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: istiolab.Namespace, Name: trust.CACertsSecret}, Data: files,
+	}
 }
 
 func remote(s *Session, peer string) *corev1.Secret {

@@ -30,9 +30,9 @@ type plane struct {
 
 	mu      sync.Mutex
 	network string
-	// cut is true while nothing gets into the member, and silent while its load
-	// balancer gives no address.
-	cut, silent bool
+	// cut is true while nothing gets into the member, silent while its load balancer
+	// gives no address, and unplugged while nothing is behind that address.
+	cut, silent, unplugged bool
 	// ip is the address of its gateway, for good.
 	ip         string
 	gateway    *eastWest
