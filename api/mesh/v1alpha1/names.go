@@ -54,8 +54,12 @@ const (
 	ReaderExpiresKey = "expires"
 )
 
+// ReaderSecretPrefix begins the names of these Secrets. Agents may write Secrets of
+// that type with such a name, in their own namespace, and no others.
+const ReaderSecretPrefix = "mesh-reader-"
+
 // ReaderSecretName is the name of the Secret with the token of a mesh's reader.
-func ReaderSecretName(mesh string) string { return "mesh-reader-" + mesh }
+func ReaderSecretName(mesh string) string { return ReaderSecretPrefix + mesh }
 
 // DefaultNetwork is the network of a cluster that no network of the Mesh names.
 func DefaultNetwork(cluster string) string { return "network-" + cluster }

@@ -4,11 +4,14 @@
 // An agent is a user system:cluster:<name> in the group system:clusters. It
 // reads the Works of its own cluster, reports their status, keeps its own
 // Cluster and lease up to date, sees the UID of the federation, and asks for its
-// next certificate. For every other request the authorizer has no opinion, so RBAC
-// decides, which grants the group nothing.
+// next certificate. Of the meshes of its cluster it reads what it has to do, reports
+// what it has seen, and leaves the token with which peers read the cluster in a
+// Secret. For every other request the authorizer has no opinion, so RBAC decides,
+// which grants the group nothing.
 //
 // The controllers host the agents of clusters in Push mode, so they impersonate
-// them. RBAC could allow that for everybody or for a list of names only.
+// them, and they delete those Secrets. RBAC could allow either for everything or for
+// a list of names only.
 package authorizer
 
 import (
@@ -19,6 +22,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
@@ -31,6 +35,8 @@ type clusters struct{}
 var (
 	read  = []string{"get", "list", "watch"}
 	write = []string{"get", "create", "update", "patch"}
+	// report is what is done to a status.
+	report = []string{"get", "update", "patch"}
 )
 
 // Authorize implements authorizer.Authorizer.
@@ -38,7 +44,7 @@ func (clusters) Authorize(_ context.Context, a authorizer.Attributes) (authorize
 	if !a.IsResourceRequest() {
 		return authorizer.DecisionNoOpinion, "", nil
 	}
-	if cluster, ok := clusterOf(a.GetUser()); ok && allowed(cluster, a) || isHost(a.GetUser()) && anAgent(a) {
+	if cluster, ok := clusterOf(a.GetUser()); ok && allowed(cluster, a) || isHost(a.GetUser()) && (anAgent(a) || oldReader(a)) {
 		return authorizer.DecisionAllow, "", nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil
@@ -61,6 +67,19 @@ func anAgent(a authorizer.Attributes) bool {
 	return false
 }
 
+// oldReader says whether a request is to delete the Secret with the token of a reader.
+func oldReader(a authorizer.Attributes) bool {
+	_, execution := names.ClusterOf(a.GetNamespace())
+	return a.GetVerb() == "delete" && a.GetAPIGroup() == "" && a.GetResource() == "secrets" && a.GetSubresource() == "" &&
+		execution && ofReader(a.GetName())
+}
+
+// ofReader says whether a Secret of that name has the token of a mesh's reader.
+func ofReader(name string) bool {
+	mesh, ok := strings.CutPrefix(name, meshv1alpha1.ReaderSecretPrefix)
+	return ok && mesh != ""
+}
+
 func clusterOf(u user.Info) (string, bool) {
 	if u == nil || !slices.Contains(u.GetGroups(), names.AgentGroup) {
 		return "", false
@@ -73,13 +92,20 @@ func allowed(cluster string, a authorizer.Attributes) bool {
 	verb := a.GetVerb()
 	own := a.GetNamespace() == names.ExecutionNamespace(cluster)
 	switch resource := a.GetAPIGroup() + "/" + join(a.GetResource(), a.GetSubresource()); resource {
-	case "work.karmada.io/works":
+	case "work.karmada.io/works", "mesh.flotilla.io/meshmembers":
 		return own && slices.Contains(read, verb)
-	case "work.karmada.io/works/status":
-		return own && (verb == "get" || verb == "update" || verb == "patch")
+	case "work.karmada.io/works/status", "mesh.flotilla.io/meshmembers/status":
+		return own && slices.Contains(report, verb)
 	case "agent.flotilla.io/statusreports":
 		return own && verb == "create"
 	case "/secrets":
+		switch verb {
+		case "create":
+			// Admission looks at the name, and at the type.
+			return own && (a.GetName() == "" || ofReader(a.GetName()))
+		case "update", "patch", "delete":
+			return own && ofReader(a.GetName())
+		}
 		return own && slices.Contains(read, verb)
 	case "cluster.karmada.io/clusters", "cluster.karmada.io/clusters/status":
 		if verb == "create" {

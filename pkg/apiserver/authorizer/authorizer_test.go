@@ -37,21 +37,32 @@ func TestAgentOfEu(t *testing.T) {
 	const es, lease = "karmada-es-eu", names.ClusterNamespace
 	everywhere := []place{
 		{"", ""}, {"", "eu"}, {"", "ap"}, {"", "x"},
-		{es, ""}, {es, "x"}, {es, "eu"},
+		{es, ""}, {es, "x"}, {es, "eu"}, {es, "mesh-reader-m"}, {es, "mesh-reader-"}, {es, "a-mesh-reader-m"},
 		{"karmada-es-ap", ""}, {"karmada-es-ap", "x"}, {"karmada-es-ap", "eu"},
-		{"karmada-es-", ""}, {"karmada-es-eu2", "x"}, {"eu", "x"}, {"default", "x"}, {"default", "eu"},
+		{"karmada-es-ap", "mesh-reader-m"}, {"", "mesh-reader-m"}, {"karmada-system", "mesh-reader-m"}, {"karmada-system", "mesh-trust-m"}, {"karmada-system", ""},
+		{"karmada-es-", ""}, {"karmada-es-", "mesh-reader-m"}, {"karmada-es-eu2", "x"}, {"eu", "x"}, {"default", "x"}, {"default", "eu"},
 		{lease, ""}, {lease, "eu"}, {lease, "ap"}, {"kube-system", "eu"}, {"", "kube-system"}, {"", "kube-public"},
 		{"", "agent-eu-abcde"}, {"", "agent-eu-2-abcde"}, {"", "agent-eu-"}, {"", "agent-ap-abcde"}, {"", "agent-e-abcde"},
 	}
 	reads, none := []string{"get", "list", "watch"}, map[place][]string{}
 	inside := func(verbs ...string) map[place][]string {
-		return map[place][]string{{es, ""}: verbs, {es, "x"}: verbs, {es, "eu"}: verbs}
+		out := map[place][]string{}
+		for _, at := range everywhere {
+			if at.namespace == es {
+				out[at] = verbs
+			}
+		}
+		return out
 	}
+	// Readers' tokens are written, whatever else is there is read.
+	secrets := inside(reads...)
+	secrets[place{es, ""}] = []string{"get", "list", "watch", "create"}
+	secrets[place{es, "mesh-reader-m"}] = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
 	clusters := map[place][]string{
 		{"", "eu"}: {"get", "list", "watch", "create", "update", "patch"},
 		{"", ""}:   {"create"},
 	}
-	for _, ns := range []string{es, "karmada-es-ap", "karmada-es-", "karmada-es-eu2", "eu", "default", lease, "kube-system"} {
+	for _, ns := range []string{es, "karmada-es-ap", "karmada-es-", "karmada-es-eu2", "eu", "default", lease, "kube-system", "karmada-system"} {
 		// Clusters have no namespace, so no request has one; nothing hangs on it.
 		clusters[place{ns, "eu"}], clusters[place{ns, ""}] = clusters[place{"", "eu"}], clusters[place{"", ""}]
 	}
@@ -77,7 +88,14 @@ func TestAgentOfEu(t *testing.T) {
 		{"work.karmada.io", "clusterresourcebindings", none},
 		{"agent.flotilla.io", "statusreports", inside("create")},
 		{"agent.flotilla.io", "statusreports/status", none},
-		{"", "secrets", inside(reads...)},
+		{"mesh.flotilla.io", "meshmembers", inside(reads...)},
+		{"mesh.flotilla.io", "meshmembers/status", inside("get", "update", "patch")},
+		{"mesh.flotilla.io", "meshmembers/finalizers", none},
+		{"mesh.flotilla.io", "meshes", none},
+		{"mesh.flotilla.io", "meshes/status", none},
+		{"mesh.flotilla.io", "secrets", none},
+		{"", "meshmembers", none},
+		{"", "secrets", secrets},
 		{"", "secrets/status", none},
 		{"", "configmaps", none},
 		{"", "serviceaccounts", none},
@@ -128,6 +146,7 @@ func TestAgentOfEu(t *testing.T) {
 // Whatever one agent may do to an object by name, another may not.
 func TestNoAgentTouchesAnother(t *testing.T) {
 	for _, resource := range []string{"work.karmada.io/works", "work.karmada.io/works/status", "agent.flotilla.io/statusreports", "/secrets",
+		"mesh.flotilla.io/meshmembers", "mesh.flotilla.io/meshmembers/status",
 		"cluster.karmada.io/clusters", "cluster.karmada.io/clusters/status", "coordination.k8s.io/leases"} {
 		parts := strings.SplitN(resource, "/", 3)
 		parts = append(parts, "")
@@ -141,6 +160,10 @@ func TestNoAgentTouchesAnother(t *testing.T) {
 					r.Namespace = names.ClusterNamespace
 				}
 				assert.False(t, decide(t, r), "%s %s of %s by the agent of %s", verb, resource, pair[1], pair[0])
+				if resource == "/secrets" {
+					r.Name = "mesh-reader-" + pair[0]
+					assert.False(t, decide(t, r), "%s the reader's Secret of %s by the agent of %s", verb, pair[1], pair[0])
+				}
 			}
 		}
 	}
@@ -217,6 +240,47 @@ func TestWhoSpeaksForAgents(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := authorizer.AttributesRecord{Verb: "impersonate", Resource: tt.resource, Name: tt.name, ResourceRequest: true}
+			if tt.user != nil {
+				r.User = tt.user
+			}
+			if tt.change != nil {
+				tt.change(&r)
+			}
+			assert.Equal(t, tt.want, decide(t, r), tt.reason)
+		})
+	}
+}
+
+// The controllers delete the Secret of a cluster that has left a mesh, and no other.
+func TestWhoDeletesTokensOfReaders(t *testing.T) {
+	controllers := &user.DefaultInfo{Name: "system:flotilla:controller-manager", Groups: []string{"system:authenticated"}}
+	tests := map[string]struct {
+		reason          string
+		user            user.Info
+		namespace, name string
+		change          func(*authorizer.AttributesRecord)
+		want            bool
+	}{
+		"a reader's":           {reason: "the cluster has left", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", want: true},
+		"another Secret":       {reason: "it is somebody else's", user: controllers, namespace: "karmada-es-eu", name: "x"},
+		"no mesh":              {reason: "no Mesh has an empty name", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-"},
+		"no name":              {reason: "that would be all of them", user: controllers, namespace: "karmada-es-eu"},
+		"no cluster":           {reason: "agents write into the namespaces of their clusters only", user: controllers, namespace: "karmada-es-", name: "mesh-reader-m"},
+		"a user's namespace":   {reason: "as above", user: controllers, namespace: "shop", name: "mesh-reader-m"},
+		"the system's":         {reason: "the roots of a mesh stay", user: controllers, namespace: "karmada-system", name: "mesh-reader-m"},
+		"everywhere":           {reason: "as above", user: controllers, name: "mesh-reader-m"},
+		"writing":              {reason: "tokens are made by agents", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", change: func(a *authorizer.AttributesRecord) { a.Verb = "update" }},
+		"all at once":          {reason: "the name is not looked at then", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", change: func(a *authorizer.AttributesRecord) { a.Verb = "deletecollection" }},
+		"another group of API": {reason: "Secrets are in the core group", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", change: func(a *authorizer.AttributesRecord) { a.APIGroup = "mesh.flotilla.io" }},
+		"another kind":         {reason: "of which nothing was said", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", change: func(a *authorizer.AttributesRecord) { a.Resource = "configmaps" }},
+		"subresource":          {reason: "there is none", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", change: func(a *authorizer.AttributesRecord) { a.Subresource = "x" }},
+		"a path":               {reason: "not about a Secret", user: controllers, namespace: "karmada-es-eu", name: "mesh-reader-m", change: func(a *authorizer.AttributesRecord) { a.ResourceRequest = false }},
+		"the scheduler":        {reason: "it has nothing to do with meshes", user: &user.DefaultInfo{Name: "system:flotilla:scheduler"}, namespace: "karmada-es-eu", name: "mesh-reader-m"},
+		"nobody":               {reason: "a request before authentication", namespace: "karmada-es-eu", name: "mesh-reader-m"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := authorizer.AttributesRecord{Verb: "delete", Resource: "secrets", Namespace: tt.namespace, Name: tt.name, ResourceRequest: true}
 			if tt.user != nil {
 				r.User = tt.user
 			}

@@ -4,6 +4,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
 )
 
@@ -15,11 +16,12 @@ const (
 	policyGroup  = "policy.karmada.io"
 	workGroup    = "work.karmada.io"
 	clusterGroup = "cluster.karmada.io"
+	meshGroup    = "mesh.flotilla.io"
 )
 
 // components are the roles of controller-manager and scheduler, each bound to the
-// user of its name. Impersonation of agents, which RBAC cannot limit to a prefix, is
-// the authorizer's.
+// user of its name. Impersonation of agents, and deletion of the Secrets with tokens of
+// readers, which RBAC cannot limit to a prefix, are the authorizer's.
 func components() ([]rbacv1.ClusterRole, []rbacv1.ClusterRoleBinding) {
 	leases := rule(of("coordination.k8s.io"), of("leases"), "get", "create", "update")
 	events := rule(of(""), of("events"), "create", "patch")
@@ -30,6 +32,10 @@ func components() ([]rbacv1.ClusterRole, []rbacv1.ClusterRoleBinding) {
 			rule(of("*"), of("*"), "get", "list", "watch", "patch"),
 			rule(of(workGroup), of("resourcebindings", "clusterresourcebindings"), "create", "delete"),
 			rule(of(""), of("namespaces"), "create", "delete"),
+			// What a mesh needs in its clusters travels as Works that are stored.
+			rule(of(meshGroup), of("meshes", "meshes/status"), "update"),
+			rule(of(meshGroup), of("meshmembers"), "create", "update", "delete"),
+			rule(of(workGroup), of("works"), "create", "update", "delete"),
 			rule(of("certificates.k8s.io"), of("certificatesigningrequests/approval"), "update"),
 			named(rule(of("certificates.k8s.io"), of("signers"), "approve"), "kubernetes.io/kube-apiserver-client"),
 			leases, rule(of("coordination.k8s.io"), of("leases"), "delete"), events,
@@ -48,6 +54,18 @@ func components() ([]rbacv1.ClusterRole, []rbacv1.ClusterRoleBinding) {
 	return roles, bindings
 }
 
+// system is what the controllers keep for themselves: the roots of meshes, with their
+// keys.
+func system() (rbacv1.Role, rbacv1.RoleBinding) {
+	meta := metav1.ObjectMeta{Namespace: names.SystemNamespace, Name: pki.ControllerManagerUser}
+	return rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule(of(""), of("secrets"), "create", "update")}},
+		rbacv1.RoleBinding{
+			ObjectMeta: meta,
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+			Subjects:   []rbacv1.Subject{user(pki.ControllerManagerUser), group(AllInOneGroup)},
+		}
+}
+
 // people are the roles for people, and the pieces they are put together from.
 func people() []rbacv1.ClusterRole {
 	reads := of("get", "list", "watch")
@@ -62,12 +80,14 @@ func people() []rbacv1.ClusterRole {
 			rule(of(policyGroup), of("*"), reads...),
 			rule(of(workGroup), of("resourcebindings", "resourcebindings/status", "clusterresourcebindings", "clusterresourcebindings/status"), reads...),
 			rule(of(clusterGroup), of("clusters", "clusters/status"), reads...),
+			rule(of(meshGroup), of("meshes", "meshes/status", "meshmembers", "meshmembers/status"), reads...),
 		),
 		piece("flotilla-editor", flotillaLabel("flotilla-editor"), rule(of(policyGroup), policies, writes...)),
 		piece("flotilla-admin", flotillaLabel("flotilla-admin"),
 			rule(of(policyGroup), of("*"), writes...),
 			rule(of(workGroup), of("*"), append(reads, writes...)...),
 			rule(of(clusterGroup), of("clusters", "clusters/status"), writes...),
+			rule(of(meshGroup), of("meshes"), writes...),
 			// What may be done there is for the member to say.
 			rule(of(clusterGroup), of("clusters/proxy"), "*"),
 		),

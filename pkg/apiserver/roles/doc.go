@@ -22,6 +22,7 @@
 // The controllers read templates of every kind there is, Secrets among them, and
 // patch labels and statuses of them. That is most of what an administrator may, so
 // whoever has their kubeconfig is to be trusted like one. They may not grant, nor
-// speak for anybody but agents, nor create or delete more than bindings, namespaces,
-// leases and events. The scheduler reads clusters and bindings, and decides.
+// speak for anybody but agents, nor create or delete more than bindings, Works,
+// namespaces, leases, events, the parts of clusters in a mesh, and Secrets in
+// karmada-system. The scheduler reads clusters and bindings, and decides.
 package roles

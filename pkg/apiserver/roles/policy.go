@@ -16,6 +16,9 @@ func Policy() *rbacrest.PolicyData {
 	bindings = append(bindings, bind("system:flotilla:agent-bootstrap", joiners()))
 	policy := &rbacrest.PolicyData{ClusterRoles: roles, ClusterRoleBindings: bindings}
 	policy.Roles, policy.RoleBindings = discovery()
+	role, binding := system()
+	policy.Roles[role.Namespace] = append(policy.Roles[role.Namespace], role)
+	policy.RoleBindings[role.Namespace] = append(policy.RoleBindings[role.Namespace], binding)
 	for i := range policy.ClusterRoles {
 		mark(&policy.ClusterRoles[i])
 	}

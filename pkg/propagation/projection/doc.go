@@ -27,7 +27,10 @@
 // half and a counter in the low half. A watch from another epoch, or older than
 // the deletions that are still remembered, ends with 410 Gone and the client
 // lists again. Watches are level-triggered: a slow client skips intermediate
-// states of a Work but never a Work. Status changes have their own counter, so
+// states of a Work but never a Work. Labels select before anything is rendered,
+// and who watches by them is told that a Work is gone when it no longer has them. A
+// watch of all clusters goes on when one joins and ends with 410 Gone when one
+// leaves: there is no deletion it could be told of. Status changes have their own counter, so
 // that agents, who make them, are not woken by them.
 //
 // # Concurrency

@@ -1,6 +1,8 @@
 package projection
 
 import (
+	"k8s.io/apimachinery/pkg/labels"
+
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
@@ -27,6 +29,9 @@ type entry struct {
 	// last change in order o.
 	created version
 	changed [orders]version
+	// labelled is the version of the last change of its labels, or of its
+	// appearance.
+	labelled version
 	// hash and status sum up what is to be applied and what was reported.
 	hash, status uint64
 	// report is what the cluster said of a namespace, which has no binding to
@@ -64,7 +69,7 @@ func newView(cluster *clusterv1alpha1.Cluster) *view {
 }
 
 func (v *view) add(e *entry, at version) {
-	e.created = at
+	e.created, e.labelled = at, at
 	v.entries[e.name] = e
 	for o := range orders {
 		e.changed[o] = at
@@ -119,6 +124,20 @@ func (v *view) since(from version, o order, limit int) []*entry {
 		out = append(out, e)
 	}
 	return out
+}
+
+// labels are those of the Work; it need not be rendered for them.
+func (e *entry) labels() labels.Set {
+	switch {
+	case e.deleted:
+		return e.last.Labels
+	case e.work != nil:
+		return e.work.Labels
+	case e.src.binding != nil:
+		return workLabels(e.src.binding)
+	default:
+		return nil
+	}
 }
 
 func (v *view) notify() {

@@ -198,6 +198,9 @@ func (p *Projection) SetStored(work *workv1alpha1.Work) {
 	default:
 		e.work = work
 		v.change(e, p.next(), before == nil || matters(before, work))
+		if before == nil || !maps.Equal(before.Labels, work.Labels) {
+			e.labelled = p.counter
+		}
 	}
 	p.notifyAny()
 }

@@ -24,8 +24,8 @@ type mirror struct {
 	cancel  context.CancelFunc
 }
 
-func newMirror(t *rapid.T, p *Projection, cluster string, specOnly bool) *mirror {
-	m := &mirror{p: p, cluster: cluster, opts: WatchOptions{SpecOnly: specOnly}, works: map[string]string{}}
+func newMirror(t *rapid.T, p *Projection, cluster string, opts WatchOptions) *mirror {
+	m := &mirror{p: p, cluster: cluster, opts: opts, works: map[string]string{}}
 	l, err := p.List(cluster, m.opts)
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +41,9 @@ func newMirror(t *rapid.T, p *Projection, cluster string, specOnly bool) *mirror
 func key(w *workv1alpha1.Work) string { return w.Namespace + "/" + w.Name }
 
 func content(w *workv1alpha1.Work) string {
+	if len(w.Spec.Workload.Manifests) == 0 {
+		return fmt.Sprint(w.Labels, w.Generation)
+	}
 	return fmt.Sprint(w.UID, w.Spec.SuspendDispatching != nil, string(w.Spec.Workload.Manifests[0].Raw))
 }
 
@@ -63,7 +66,7 @@ func (m *mirror) disconnect() {
 
 // read takes one event if the mirror is behind.
 func (m *mirror) behind(t *rapid.T) bool {
-	l, err := m.p.List(m.cluster, WatchOptions{SpecOnly: m.opts.SpecOnly})
+	l, err := m.p.List(m.cluster, WatchOptions{SpecOnly: m.opts.SpecOnly, Labels: m.opts.Labels})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +104,7 @@ func TestEveryClientEndsUpWithTheList(t *testing.T) {
 		generation := int64(0)
 		mutate := func() {
 			n := name.Draw(t, "name")
-			switch rapid.IntRange(0, 4).Draw(t, "op") {
+			switch rapid.IntRange(0, 6).Draw(t, "op") {
 			case 0, 1:
 				var targets []workv1alpha2.TargetCluster
 				for _, c := range clusters {
@@ -123,13 +126,21 @@ func TestEveryClientEndsUpWithTheList(t *testing.T) {
 				p.SetTemplate(tmpl)
 			case 4:
 				p.DeleteBinding(KeyOf(divided(n)))
+			case 5:
+				generation++
+				w := coloured("stored-"+n, rapid.SampledFrom([]string{"red", "blue"}).Draw(t, "colour"))
+				w.Generation = generation
+				p.SetStored(w)
+			case 6:
+				p.DeleteStored("karmada-es-eu", "stored-"+n)
 			}
 		}
 		for _, n := range []string{"a", "b", "c", "d"} {
 			p.SetTemplate(deployment(n, 3, "v0"))
 		}
 		mirrors := []*mirror{
-			newMirror(t, p, "eu", true), newMirror(t, p, "eu", false), newMirror(t, p, "", false),
+			newMirror(t, p, "eu", WatchOptions{SpecOnly: true}), newMirror(t, p, "eu", WatchOptions{}),
+			newMirror(t, p, "", WatchOptions{}), newMirror(t, p, "", WatchOptions{Labels: red}),
 		}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			mutate()

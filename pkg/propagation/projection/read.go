@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -86,7 +87,8 @@ func (p *Projection) StoredVersion(cluster, name, resourceVersion string, o Watc
 }
 
 // List returns the Works of a cluster, or of all with an empty name, sorted by
-// namespace and name, and the resource version to watch from.
+// namespace and name, and the resource version to watch from. What o does not
+// select is not rendered.
 func (p *Projection) List(cluster string, o WatchOptions) (*workv1alpha1.WorkList, error) {
 	p.mu.RLock()
 	views, err := p.viewsOf(cluster)
@@ -97,7 +99,7 @@ func (p *Projection) List(cluster string, o WatchOptions) (*workv1alpha1.WorkLis
 	var shots []shot
 	for _, v := range views {
 		for _, e := range v.entries {
-			if o.Name == "" || o.Name == e.name {
+			if o.selects(e) {
 				shots = append(shots, p.snapshot(v, e, o.order()))
 			}
 		}
@@ -146,17 +148,13 @@ type shot struct {
 	stored  *workv1alpha1.Work
 	deleted *workv1alpha1.Work
 	inputs  inputs
-	created version
-	changed version
-	new     bool // to the watcher that took it
 	version string
 }
 
 // snapshot takes an entry. Callers hold mu.
 func (p *Projection) snapshot(v *view, e *entry, o order) shot {
 	s := shot{
-		cluster: v.cluster.Name, name: e.name, stored: e.work, created: e.created, changed: e.changed[o],
-		version: formatVersion(p.epoch, e.changed[o]),
+		cluster: v.cluster.Name, name: e.name, stored: e.work, version: formatVersion(p.epoch, e.changed[o]),
 	}
 	switch {
 	case e.deleted:
@@ -190,6 +188,15 @@ func (p *Projection) render(s shot) *workv1alpha1.Work {
 	default:
 		return render(s.inputs, p.interpreter)
 	}
+}
+
+// renderFor renders what a watcher is told. Of a Work that is gone to it, the
+// manifests are not needed.
+func (p *Projection) renderFor(h happening) *workv1alpha1.Work {
+	if h.what == watch.Deleted && h.deleted == nil && h.stored == nil {
+		return tombstone(h.inputs, h.version)
+	}
+	return p.render(h.shot)
 }
 
 // tombstone is what watchers are told of a Work that is gone. It says whether

@@ -61,13 +61,7 @@ func frame(in inputs) *workv1alpha1.Work {
 	}
 	if b := in.binding; b != nil {
 		work.CreationTimestamp = b.GetCreationTimestamp()
-		label := names.ResourceBindingPermanentIDLabel
-		if b.GetNamespace() == "" {
-			label = names.ClusterResourceBindingPermanentIDLabel
-		}
-		if id := b.GetLabels()[label]; id != "" {
-			work.Labels = map[string]string{label: id}
-		}
+		work.Labels = workLabels(b)
 		work.Annotations = map[string]string{"resourcebinding.karmada.io/name": b.GetName()}
 		if b.GetNamespace() != "" {
 			work.Annotations["resourcebinding.karmada.io/namespace"] = b.GetNamespace()
@@ -81,6 +75,18 @@ func frame(in inputs) *workv1alpha1.Work {
 		}
 	}
 	return work
+}
+
+// workLabels are those of the Works of a binding.
+func workLabels(b workv1alpha2.Binding) map[string]string {
+	label := names.ResourceBindingPermanentIDLabel
+	if b.GetNamespace() == "" {
+		label = names.ClusterResourceBindingPermanentIDLabel
+	}
+	if id := b.GetLabels()[label]; id != "" {
+		return map[string]string{label: id}
+	}
+	return nil
 }
 
 // render computes a Work. It never fails: what cannot be rendered becomes a

@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -24,6 +25,9 @@ const watchBatch = 128
 type WatchOptions struct {
 	// Name restricts to one Work, empty for all.
 	Name string
+	// Labels restricts to Works with such labels, nil for all. Labels are known
+	// without rendering, so what they leave out costs next to nothing.
+	Labels labels.Selector
 	// SpecOnly leaves out changes of reported status: agents make them.
 	SpecOnly bool
 	// ResourceVersion to start after; empty or "0" starts with all that is.
@@ -40,6 +44,11 @@ func (o WatchOptions) order() order {
 		return bySpec
 	}
 	return byLatest
+}
+
+// selects says whether a list or watch sees an entry.
+func (o WatchOptions) selects(e *entry) bool {
+	return (o.Name == "" || o.Name == e.name) && (o.Labels == nil || o.Labels.Empty() || o.Labels.Matches(e.labels()))
 }
 
 // Watch streams the changes of a cluster's Works, or of all with an empty name,
@@ -99,17 +108,17 @@ func (w *watcher) run(ctx context.Context) {
 	// without a version asks for initial events, but not for their end.
 	initial := w.opts.InitialEvents && w.opts.Bookmarks
 	for {
-		shots, at, wake, err := w.take()
+		happenings, at, more, wake, err := w.take()
 		if err != nil {
 			w.send(ctx, watch.Event{Type: watch.Error, Object: statusOf(err)})
 			return
 		}
-		for _, s := range shots {
-			if event, ok := w.event(s); ok && !w.send(ctx, event) {
+		for _, h := range happenings {
+			if !w.send(ctx, watch.Event{Type: h.what, Object: w.p.renderFor(h)}) {
 				return
 			}
 		}
-		if len(shots) == watchBatch {
+		if more {
 			continue
 		}
 		if initial && w.from >= w.initialUntil {
@@ -132,14 +141,21 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// take collects the next changes, and the channel that tells of further ones.
-// Everything up to at is covered when fewer than a batch are returned.
-func (w *watcher) take() (shots []shot, at version, wake <-chan struct{}, err error) {
+// happening is what a watcher is told of an entry.
+type happening struct {
+	shot
+	what watch.EventType
+}
+
+// take collects the next changes that the watcher sees, and the channel that
+// tells of further ones. Everything up to at is covered; there may be more after
+// it already.
+func (w *watcher) take() (out []happening, at version, more bool, wake <-chan struct{}, err error) {
 	w.p.mu.RLock()
 	defer w.p.mu.RUnlock()
 	views, err := w.p.viewsOf(w.cluster)
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, 0, false, nil, err
 	}
 	wake = w.p.anyView
 	if w.cluster != "" {
@@ -148,48 +164,53 @@ func (w *watcher) take() (shots []shot, at version, wake <-chan struct{}, err er
 	order := w.opts.order()
 	// What was deleted before the beginning concerns nobody who starts there.
 	if w.p.horizonOf(w.cluster, views) > max(w.from, w.initialUntil) {
-		return nil, 0, nil, apierrors.NewResourceExpired("too many deletions since the last event; list again")
+		return nil, 0, false, nil, apierrors.NewResourceExpired("too many deletions since the last event; list again")
 	}
+	type change struct {
+		view  *view
+		entry *entry
+	}
+	var changes []change
 	for _, v := range views {
 		for _, e := range v.since(w.from, order, watchBatch) {
-			shots = append(shots, w.p.snapshot(v, e, order))
+			changes = append(changes, change{v, e})
 		}
 	}
-	slices.SortFunc(shots, func(a, b shot) int { return cmp.Compare(a.changed, b.changed) })
-	if len(shots) > watchBatch {
-		shots = shots[:watchBatch]
-	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.entry.changed[order], b.entry.changed[order]) })
 	at = w.p.counter
-	if len(shots) == watchBatch {
-		at = shots[len(shots)-1].changed
+	if more = len(changes) >= watchBatch; more {
+		changes = changes[:watchBatch]
+		at = changes[watchBatch-1].entry.changed[order]
 	}
-	seen := w.from
+	for _, c := range changes {
+		if what, tell := w.judge(c.entry); tell {
+			out = append(out, happening{w.p.snapshot(c.view, c.entry, order), what})
+		}
+	}
 	w.from = at
-	for i := range shots {
-		// Within the beginning everything may be new to the client, whenever it
-		// was created.
-		shots[i].new = shots[i].created > seen || seen < w.initialUntil
-	}
-	return shots, at, wake, nil
+	return out, at, more, wake, nil
 }
 
-func (w *watcher) event(s shot) (watch.Event, bool) {
-	if w.opts.Name != "" && s.name != w.opts.Name {
-		return watch.Event{}, false
+// judge says what the watcher is to be told of an entry that changed, if
+// anything. Callers hold mu.
+func (w *watcher) judge(e *entry) (watch.EventType, bool) {
+	// Within the beginning everything may be new to the client, whenever it was
+	// created, but what came later has not been seen for certain.
+	known := max(w.from, w.initialUntil)
+	isNew := e.created > w.from || w.from < w.initialUntil
+	if !w.opts.selects(e) {
+		// What has other labels since the client last looked may be known to it.
+		relabelled := e.created <= known && e.labelled > known
+		return watch.Deleted, relabelled && (w.opts.Name == "" || w.opts.Name == e.name)
 	}
-	if s.deleted != nil {
-		if s.new && s.created > w.initialUntil || s.changed <= w.initialUntil {
-			return watch.Event{}, false // came and went unseen
-		}
-	}
-	work := w.p.render(s)
 	switch {
-	case s.deleted != nil:
-		return watch.Event{Type: watch.Deleted, Object: work}, true
-	case s.new:
-		return watch.Event{Type: watch.Added, Object: work}, true
+	case e.deleted:
+		unseen := isNew && e.created > w.initialUntil || e.changed[w.opts.order()] <= w.initialUntil
+		return watch.Deleted, !unseen
+	case isNew:
+		return watch.Added, true
 	default:
-		return watch.Event{Type: watch.Modified, Object: work}, true
+		return watch.Modified, true
 	}
 }
 

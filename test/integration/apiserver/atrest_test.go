@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/encryption"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
 )
@@ -51,6 +54,32 @@ func TestSecretsAreEncryptedInEtcd(t *testing.T) {
 	create(t, work)
 	value = raw(t, endpoint, "/registry/work.karmada.io/works/karmada-es-crypt/w")
 	assert.True(t, bytes.HasPrefix(value, []byte("k8s:enc:secretbox:v1:")), "Works hold Secrets: %q", value)
+}
+
+// What a mesh keeps and hands on: roots and their keys, tokens of readers, and the
+// intermediates of clusters with theirs.
+func TestSecretsOfAMeshAreEncryptedInEtcd(t *testing.T) {
+	t.Parallel()
+	join(t, "sealed")
+	trust := secretIn(names.SystemNamespace, meshv1alpha1.TrustSecretName("sealed"))
+	trust.Type = meshv1alpha1.TrustSecretType
+	ca := configMapWork("sealed", "mesh.sealed.ca")
+	ca.Spec.Workload.Manifests[0].Raw = []byte(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"cacerts","namespace":"istio-system"},"stringData":{"ca-key.pem":"` + plainText + `"}}`)
+	member := meshMember("sealed", "sealed")
+	member.Annotations = map[string]string{"k": plainText}
+	create(t, trust, readerToken("sealed", "sealed"), ca, member)
+	t.Cleanup(func() { assert.NoError(t, fed.Delete(context.Background(), trust)) })
+	endpoint := "unix://" + filepath.Join(fed.opts.DataDir, "etcd", "etcd.sock")
+	for _, key := range []string{
+		"secrets/karmada-system/mesh-trust-sealed",
+		"secrets/karmada-es-sealed/mesh-reader-sealed",
+		"work.karmada.io/works/karmada-es-sealed/mesh.sealed.ca",
+	} {
+		value := raw(t, endpoint, "/registry/"+key)
+		assert.True(t, bytes.HasPrefix(value, []byte("k8s:enc:secretbox:v1:")), "%s: %q", key, value)
+		assert.NotContains(t, string(value), plainText, key)
+	}
+	assert.Contains(t, string(raw(t, endpoint, "/registry/mesh.flotilla.io/meshmembers/karmada-es-sealed/sealed")), plainText, "the text would be found if it were there")
 }
 
 // The key survives restarts, its loss is told, and data from before is read.

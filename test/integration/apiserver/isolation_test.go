@@ -19,9 +19,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 )
 
@@ -136,7 +139,8 @@ func TestNoAgentReachesAnothersObjects(t *testing.T) {
 	join(t, "wall-b")
 	ns := newNamespace(t)
 	placed(t, ns, "web", "wall-a", "wall-b")
-	create(t, secretIn("karmada-es-wall-b", "wall-b"), configMapWork("wall-b", "wall-b"))
+	token := readerToken("wall-b", "m")
+	create(t, secretIn("karmada-es-wall-b", "wall-b"), configMapWork("wall-b", "wall-b"), token, meshMember("wall-b", "wall-b"))
 	agent, n := wireOf(t, agentOf(t, "wall-a")), 0
 	for gv, resources := range everything(t) {
 		for _, r := range resources {
@@ -152,7 +156,11 @@ func TestNoAgentReachesAnothersObjects(t *testing.T) {
 				}
 			}
 			for _, place := range places {
-				for _, try := range tries(prefixOf(gv), r, gv.String(), place, "wall-b") {
+				all := tries(prefixOf(gv), r, gv.String(), place, "wall-b")
+				if r.Name == "secrets" { // an agent may write one of that name in its own namespace
+					all = append(all, tries(prefixOf(gv), r, gv.String(), place, token.Name)...)
+				}
+				for _, try := range all {
 					if exempt(gv, r, try) {
 						continue
 					}
@@ -168,6 +176,22 @@ func TestNoAgentReachesAnothersObjects(t *testing.T) {
 	assert.Greater(t, n, 3000, "everything was tried")
 	// And nothing happened.
 	assert.NoError(t, fed.Get(t.Context(), key("karmada-es-wall-b", "wall-b"), &corev1.Secret{}))
+	now := &corev1.Secret{}
+	require.NoError(t, fed.Get(t.Context(), key(token.Namespace, token.Name), now))
+	assert.Equal(t, token.ResourceVersion, now.ResourceVersion)
+}
+
+func readerToken(cluster, mesh string) *corev1.Secret {
+	s := secretIn(names.ExecutionNamespace(cluster), meshv1alpha1.ReaderSecretName(mesh))
+	s.Type = meshv1alpha1.ReaderSecretType
+	return s
+}
+
+func meshMember(cluster, mesh string) *meshv1alpha1.MeshMember {
+	return &meshv1alpha1.MeshMember{
+		ObjectMeta: metav1.ObjectMeta{Namespace: names.ExecutionNamespace(cluster), Name: mesh},
+		Spec:       meshv1alpha1.MeshMemberSpec{MeshID: mesh, ClusterID: cluster, Network: meshv1alpha1.DefaultNetwork(cluster)},
+	}
 }
 
 // exempt are requests that admission answers, which looks at whole objects: see
@@ -215,12 +239,14 @@ func TestWhatAgentsMayDoWithTheirOwn(t *testing.T) {
 	join(t, "own")
 	ns := newNamespace(t)
 	placed(t, ns, "web", "own")
-	create(t, secretIn("karmada-es-own", "own"), configMapWork("own", "own"))
+	create(t, secretIn("karmada-es-own", "own"), configMapWork("own", "own"), meshMember("own", "own"))
 	may := map[string][]string{
-		"works.work.karmada.io":           {"get", "list", "watch"},
-		"works/status.work.karmada.io":    {"get", "update", "patch"},
-		"statusreports.agent.flotilla.io": {"create"},
-		"secrets.":                        {"get", "list", "watch"},
+		"works.work.karmada.io":               {"get", "list", "watch"},
+		"works/status.work.karmada.io":        {"get", "update", "patch"},
+		"statusreports.agent.flotilla.io":     {"create"},
+		"meshmembers.mesh.flotilla.io":        {"get", "list", "watch"},
+		"meshmembers/status.mesh.flotilla.io": {"get", "update", "patch"},
+		"secrets.":                            {"get", "list", "watch"},
 	}
 	agent := wireOf(t, agentOf(t, "own"))
 	for gv, resources := range everything(t) {
@@ -258,6 +284,66 @@ func TestWhatAgentsMayDoWithTheirOwn(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, want, code, path)
+	}
+}
+
+// The token of a mesh's reader is the one Secret that an agent writes.
+func TestAgentsAndTokensOfReaders(t *testing.T) {
+	t.Parallel()
+	join(t, "reader")
+	agent := clientFor(t, agentOf(t, "reader"))
+	token := readerToken("reader", "m")
+	require.NoError(t, agent.Create(t.Context(), token))
+	token.Data["token"] = []byte("another")
+	require.NoError(t, agent.Update(t.Context(), token))
+	require.NoError(t, agent.Patch(t.Context(), token, client.RawPatch(types.MergePatchType, []byte(`{"data":{"token":null}}`))))
+	applied := []byte(`{"apiVersion":"v1","kind":"Secret","type":"mesh.flotilla.io/reader-token","metadata":{"name":"mesh-reader-n","namespace":"karmada-es-reader"}}`)
+	w := wireOf(t, agentOf(t, "reader"))
+	const path = "/api/v1/namespaces/karmada-es-reader/secrets"
+	assert.Equal(t, http.StatusCreated, w.send(http.MethodPatch, path+"/mesh-reader-n?fieldManager=x", "application/apply-patch+yaml", applied))
+
+	opaque, account, named, kept := readerToken("reader", "o"), readerToken("reader", "a"), readerToken("reader", "x"), readerToken("reader", "k")
+	opaque.Type, named.Name, kept.Finalizers = corev1.SecretTypeOpaque, "x", []string{"example.org/x"}
+	account.Type, account.Annotations = corev1.SecretTypeServiceAccountToken, map[string]string{corev1.ServiceAccountNameKey: "default"}
+	generated := readerToken("reader", "x")
+	generated.Name, generated.GenerateName = "", "token-"
+	for _, other := range []*corev1.Secret{opaque, account, named, kept, generated} {
+		err := agent.Create(t.Context(), other)
+		assert.True(t, apierrors.IsForbidden(err), "%s %s: %v", other.Name, other.Type, err)
+	}
+	assert.Equal(t, http.StatusForbidden, w.send(http.MethodPatch, path+"/x?fieldManager=x", "application/apply-patch+yaml", bytes.ReplaceAll(applied, []byte("mesh-reader-n"), []byte("x"))))
+	kept = token.DeepCopy()
+	kept.Finalizers = []string{"example.org/x"}
+	err := agent.Update(t.Context(), kept)
+	assert.True(t, apierrors.IsForbidden(err), "%v", err)
+	create(t, opaque)
+	err = agent.Update(t.Context(), opaque)
+	assert.True(t, apierrors.IsForbidden(err), "not the agent's: %v", err)
+
+	require.NoError(t, agent.Delete(t.Context(), token))
+	err = agent.DeleteAllOf(t.Context(), &corev1.Secret{}, client.InNamespace(token.Namespace))
+	assert.True(t, apierrors.IsForbidden(err), "%v", err)
+}
+
+// What an agent is to do in a mesh it reads; what it has seen it writes.
+func TestAgentsAndMeshMembers(t *testing.T) {
+	t.Parallel()
+	join(t, "meshed")
+	member := meshMember("meshed", "m")
+	create(t, member)
+	agent := clientFor(t, agentOf(t, "meshed"))
+	require.NoError(t, agent.Get(t.Context(), key(member.Namespace, member.Name), member))
+	member.Status.Network, member.Spec.Leaving = "network-meshed", true
+	require.NoError(t, agent.Status().Update(t.Context(), member))
+	assert.Equal(t, "network-meshed", member.Status.Network)
+	assert.False(t, member.Spec.Leaving)
+	for what, err := range map[string]error{
+		"update": agent.Update(t.Context(), member),
+		"delete": agent.Delete(t.Context(), member),
+		"create": agent.Create(t.Context(), meshMember("meshed", "n")),
+		"mesh":   agent.Get(t.Context(), key("", "m"), &meshv1alpha1.Mesh{}),
+	} {
+		assert.True(t, apierrors.IsForbidden(err), "%s: %v", what, err)
 	}
 }
 

@@ -225,6 +225,15 @@ func TestBootstrappedRoles(t *testing.T) {
 		{viewer, "viewer", "get", "work.karmada.io", "works", "karmada-es-eu", false}, // they hold Secrets
 		{viewer, "viewer", "get", "cluster.karmada.io", "clusters/proxy", "", false},
 		{viewer, "viewer", "list", "", "secrets", ns, false},
+		{viewer, "viewer", "list", "mesh.flotilla.io", "meshes", "", true},
+		{viewer, "viewer", "list", "mesh.flotilla.io", "meshmembers", "karmada-es-eu", true},
+		{viewer, "viewer", "create", "mesh.flotilla.io", "meshes", "", false},
+		{editor, "editor", "get", "mesh.flotilla.io", "meshes", "", true},
+		{editor, "editor", "update", "mesh.flotilla.io", "meshes", "", false},
+		{admin, "admin", "create", "mesh.flotilla.io", "meshes", "", true},
+		{admin, "admin", "update", "mesh.flotilla.io", "meshmembers", "karmada-es-eu", false},
+		{admin, "admin", "update", "mesh.flotilla.io", "meshes/status", "", false},
+		{admin, "admin", "get", "", "secrets", "karmada-system", false},
 		{editor, "editor", "list", "policy.karmada.io", "clusterpropagationpolicies", "", true},
 		{editor, "editor", "create", "policy.karmada.io", "clusterpropagationpolicies", "", true},
 		{editor, "editor", "delete", "cluster.karmada.io", "clusters", "", false},
@@ -249,6 +258,18 @@ func TestBootstrappedRoles(t *testing.T) {
 		{controllers, "controllers", "delete", "apps", "deployments", ns, false},
 		{controllers, "controllers", "create", "rbac.authorization.k8s.io", "clusterrolebindings", "", false},
 		{controllers, "controllers", "create", "", "serviceaccounts/token", "kube-system", false},
+		{controllers, "controllers", "create", "mesh.flotilla.io", "meshes", "", false},
+		{controllers, "controllers", "update", "mesh.flotilla.io", "meshes", "", true},
+		{controllers, "controllers", "update", "mesh.flotilla.io", "meshes/status", "", true},
+		{controllers, "controllers", "delete", "mesh.flotilla.io", "meshes", "", false},
+		{controllers, "controllers", "delete", "mesh.flotilla.io", "meshmembers", "karmada-es-eu", true},
+		{controllers, "controllers", "update", "mesh.flotilla.io", "meshmembers/status", "karmada-es-eu", false}, // what an agent has seen
+		{controllers, "controllers", "create", "work.karmada.io", "works", "karmada-es-eu", true},
+		{controllers, "controllers", "create", "", "secrets", "karmada-system", true},
+		{controllers, "controllers", "update", "", "secrets", "karmada-system", true},
+		{controllers, "controllers", "delete", "", "secrets", "karmada-system", false},
+		{controllers, "controllers", "create", "", "secrets", "karmada-es-eu", false},
+		{controllers, "controllers", "delete", "", "secrets", "karmada-es-eu", false}, // of readers only, by name
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, can(tt.who, tt.verb, tt.group, tt.resource, tt.nsp), "%s: %s %s %s in %q", tt.name, tt.verb, tt.group, tt.resource, tt.nsp)

@@ -6,10 +6,13 @@
 // joined, its agent cannot change the Cluster beyond its status and its own
 // annotations: with other labels it would be sent the Secrets of policies that
 // select by them, with another endpoint the tokens of the cluster proxy. A
-// certificate it can ask for under its own name only.
+// certificate it can ask for under its own name only. And the only Secret it can write
+// is the token with which peers in a mesh read its cluster: with another type it could
+// be a token of this API server, with another name it could be in somebody's place.
 //
 // Of everybody else it asks one thing: whoever has the control plane send a Secret to
-// some endpoint, as a Cluster does, has to have the right to read that Secret.
+// some endpoint, as a Cluster does, or use it as the CA of a mesh, has to have the
+// right to read that Secret.
 package clusterrestriction
 
 import (
@@ -77,6 +80,8 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	case "clusters.cluster.karmada.io", "leases.coordination.k8s.io":
 	case "certificatesigningrequests.certificates.k8s.io":
 		return certificate(a, strings.TrimPrefix(user.GetName(), names.AgentUserPrefix))
+	case "secrets":
+		return reader(a)
 	default:
 		return nil
 	}

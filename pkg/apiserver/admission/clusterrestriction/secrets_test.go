@@ -16,21 +16,23 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 )
+
+// onlyMine lets jane get the Secret "mine", and nothing else.
+var onlyMine = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	if a.GetUser().GetName() == "jane" && a.GetVerb() == "get" && a.GetResource() == "secrets" && a.GetAPIGroup() == "" &&
+		a.IsResourceRequest() && a.GetNamespace() == "karmada-cluster" && a.GetName() == "mine" {
+		return authorizer.DecisionAllow, "", nil
+	}
+	return authorizer.DecisionNoOpinion, "no rule", errors.New("RBAC")
+})
 
 func TestWhoMaySendASecret(t *testing.T) {
 	type spec = clusterv1alpha1.ClusterSpec
 	ref := func(name string) *clusterv1alpha1.LocalSecretReference {
 		return &clusterv1alpha1.LocalSecretReference{Namespace: "karmada-cluster", Name: name}
 	}
-	// jane may get the Secret "mine", and nothing else.
-	rights := authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-		if a.GetUser().GetName() == "jane" && a.GetVerb() == "get" && a.GetResource() == "secrets" && a.GetAPIGroup() == "" &&
-			a.IsResourceRequest() && a.GetNamespace() == "karmada-cluster" && a.GetName() == "mine" {
-			return authorizer.DecisionAllow, "", nil
-		}
-		return authorizer.DecisionNoOpinion, "no rule", errors.New("RBAC")
-	})
 	joined := spec{APIEndpoint: "https://eu:6443", SecretRef: ref("theirs"), ImpersonatorSecretRef: ref("theirs-too")}
 	with := func(change func(*spec)) *spec {
 		s := joined
@@ -62,7 +64,7 @@ func TestWhoMaySendASecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &plugin{Handler: admission.NewHandler(admission.Create, admission.Update)}
 			require.Error(t, p.ValidateInitialization(), "it asks nobody")
-			p.SetAuthorizer(rights)
+			p.SetAuthorizer(onlyMine)
 			require.NoError(t, p.ValidateInitialization())
 			operation, old := admission.Create, runtime.Object(nil)
 			if tt.was != nil {
@@ -79,6 +81,53 @@ func TestWhoMaySendASecret(t *testing.T) {
 			require.True(t, apierrors.IsForbidden(err), "%s: %v", tt.reason, err)
 			require.ErrorContains(t, err, tt.says)
 			assert.ErrorContains(t, err, "jane")
+		})
+	}
+}
+
+func TestWhoMaySignWithASecret(t *testing.T) {
+	mesh := func(secret string) *meshv1alpha1.Mesh {
+		m := &meshv1alpha1.Mesh{ObjectMeta: metav1.ObjectMeta{Name: "mesh1"}}
+		if secret != "" {
+			m.Spec.Trust.Mode = meshv1alpha1.TrustExternal
+			m.Spec.Trust.SecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "karmada-cluster", Name: secret}
+		}
+		return m
+	}
+	labelled := mesh("theirs")
+	labelled.Labels = map[string]string{"a": "b"}
+	tests := map[string]struct {
+		reason   string
+		now, was *meshv1alpha1.Mesh
+		sub      string
+		want     bool
+	}{
+		"managed":              {reason: "no Secret is named", now: mesh(""), want: true},
+		"her own":              {reason: "she may read it", now: mesh("mine"), want: true},
+		"another's":            {reason: "its keys go to clusters", now: mesh("theirs")},
+		"another's from now":   {reason: "as above", now: mesh("theirs"), was: mesh("mine")},
+		"external from now":    {reason: "as above", now: mesh("theirs"), was: mesh("")},
+		"as it was":            {reason: "somebody who may has named it", now: labelled, was: mesh("theirs"), want: true},
+		"no longer":            {reason: "nothing is used any more", now: mesh(""), was: mesh("theirs"), want: true},
+		"writes of the status": {reason: "the spec is not taken from it", now: mesh("theirs"), was: mesh(""), sub: "status", want: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := &plugin{Handler: admission.NewHandler(admission.Create, admission.Update)}
+			p.SetAuthorizer(onlyMine)
+			operation, old := admission.Create, runtime.Object(nil)
+			if tt.was != nil {
+				operation, old = admission.Update, tt.was
+			}
+			resource := schema.GroupVersionResource{Group: "mesh.flotilla.io", Version: "v1alpha1", Resource: "meshes"}
+			a := admission.NewAttributesRecord(tt.now, old, schema.GroupVersionKind{}, "", "mesh1", resource, tt.sub, operation, nil, false, &user.DefaultInfo{Name: "jane", Groups: []string{"fleet"}})
+			err := p.Validate(t.Context(), a, nil)
+			if tt.want {
+				require.NoError(t, err, tt.reason)
+				return
+			}
+			require.True(t, apierrors.IsForbidden(err), "%s: %v", tt.reason, err)
+			assert.ErrorContains(t, err, "spec.trust.secretRef: user \"jane\" may not get Secret karmada-cluster/theirs")
 		})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/watch"
@@ -22,7 +21,6 @@ import (
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/work/v1alpha1/validation"
-	"github.com/flotilla-io/flotilla/pkg/apiserver/filterwatch"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
 	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
 )
@@ -125,9 +123,8 @@ func (r *REST) List(ctx context.Context, options *metainternalversion.ListOption
 	}
 	list, err := r.view.List(sel.cluster, sel.options)
 	if err != nil {
-		return nil, err
+		return nil, err // a typed nil would be taken for a list
 	}
-	list.Items = slices.DeleteFunc(list.Items, func(w workv1alpha1.Work) bool { return !sel.matches(&w) })
 	return list, nil
 }
 
@@ -137,11 +134,7 @@ func (r *REST) Watch(ctx context.Context, options *metainternalversion.ListOptio
 	if err != nil {
 		return nil, err
 	}
-	w, err := r.view.Watch(ctx, sel.cluster, sel.options)
-	if err != nil || sel.labels.Empty() {
-		return w, err
-	}
-	return filterwatch.New(w, sel.filter), nil
+	return r.view.Watch(ctx, sel.cluster, sel.options)
 }
 
 // Create implements rest.Creater.
@@ -192,7 +185,6 @@ func clusterOf(ctx context.Context) string {
 type selection struct {
 	cluster string
 	options projection.WatchOptions
-	labels  labels.Selector
 }
 
 // nobody is a name no Work can have: it selects nothing, in a list that has a
@@ -200,12 +192,10 @@ type selection struct {
 const nobody = "/"
 
 func selectionOf(ctx context.Context, options *metainternalversion.ListOptions) (selection, error) {
-	sel, nothing := selection{labels: labels.Everything()}, false
+	sel, nothing := selection{}, false
 	namespace := genericapirequest.NamespaceValue(ctx)
 	if options != nil {
-		if options.LabelSelector != nil {
-			sel.labels = options.LabelSelector
-		}
+		sel.options.Labels = options.LabelSelector
 		if options.FieldSelector != nil {
 			for _, r := range options.FieldSelector.Requirements() {
 				if r.Operator != "=" && r.Operator != "==" {
@@ -245,20 +235,6 @@ func isAgent(ctx context.Context) bool {
 	user, ok := genericapirequest.UserFrom(ctx)
 	return ok && slices.Contains(user.GetGroups(), names.AgentGroup)
 }
-
-// filter leaves out what the labels do not select. What was changed and is not
-// selected may have been before, so clients are told that it is gone.
-func (s selection) filter(e watch.Event) (watch.Event, bool) {
-	w, isWork := e.Object.(*workv1alpha1.Work)
-	if !isWork || e.Type == watch.Bookmark || e.Type == watch.Deleted || s.matches(w) {
-		return e, true
-	}
-	changed := e.Type == watch.Modified
-	e.Type = watch.Deleted
-	return e, changed
-}
-
-func (s selection) matches(w *workv1alpha1.Work) bool { return s.labels.Matches(labels.Set(w.Labels)) }
 
 // translate lets clients send back the resource version they read: the
 // projection's, where the store knows only its own.

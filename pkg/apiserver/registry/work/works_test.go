@@ -184,6 +184,11 @@ func TestSelection(t *testing.T) {
 			options: &metainternalversion.ListOptions{ResourceVersion: "12", AllowWatchBookmarks: true, SendInitialEvents: ptr.To(true)},
 			want:    projection.WatchOptions{ResourceVersion: "12", Bookmarks: true, InitialEvents: true},
 		},
+		"by labels": {
+			reason: "the projection leaves out what they do not select, before it renders", namespace: "", cluster: "",
+			options: &metainternalversion.ListOptions{LabelSelector: labels.SelectorFromSet(labels.Set{"c": "red"})},
+			want:    projection.WatchOptions{Labels: labels.SelectorFromSet(labels.Set{"c": "red"})},
+		},
 		"initial events not wanted": {
 			reason: "false is not true", namespace: "karmada-es-eu", cluster: "eu",
 			options: &metainternalversion.ListOptions{SendInitialEvents: ptr.To(false)},
@@ -214,34 +219,6 @@ func TestNamespaceWithTheNameOfACluster(t *testing.T) {
 	assert.Equal(t, "eu", clusterOf(inNamespace("karmada-es-eu")))
 	_, ok := works.view.Get(clusterOf(inNamespace("eu")), "web")
 	assert.False(t, ok, "who may read the namespace may not read the Works of the cluster")
-}
-
-func TestLabelsInAWatch(t *testing.T) {
-	red := &workv1alpha1.Work{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"c": "red"}}}
-	blue := &workv1alpha1.Work{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"c": "blue"}}}
-	sel := selection{labels: labels.SelectorFromSet(labels.Set{"c": "red"})}
-	tests := map[string]struct {
-		reason string
-		in     watch.Event
-		want   watch.EventType // empty: left out
-	}{
-		"selected":         {"passed on", watch.Event{Type: watch.Added, Object: red}, watch.Added},
-		"not selected":     {"left out", watch.Event{Type: watch.Added, Object: blue}, ""},
-		"changed":          {"passed on", watch.Event{Type: watch.Modified, Object: red}, watch.Modified},
-		"relabelled":       {"it may have been selected before", watch.Event{Type: watch.Modified, Object: blue}, watch.Deleted},
-		"gone, maybe ours": {"a deletion of what a client does not have does no harm", watch.Event{Type: watch.Deleted, Object: blue}, watch.Deleted},
-		"a bookmark":       {"it has no labels and is for everybody", watch.Event{Type: watch.Bookmark, Object: blue}, watch.Bookmark},
-		"an error":         {"as above", watch.Event{Type: watch.Error, Object: &metav1.Status{}}, watch.Error},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, keep := sel.filter(tt.in)
-			assert.Equal(t, tt.want != "", keep, tt.reason)
-			if keep {
-				assert.Equal(t, tt.want, got.Type, tt.reason)
-			}
-		})
-	}
 }
 
 func TestComputedWorksAreReadOnly(t *testing.T) {
