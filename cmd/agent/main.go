@@ -35,6 +35,7 @@ type flags struct {
 	kubeconfig          string
 	syncMode            string
 	acceptFederationUID string
+	mesh                bool
 	healthBindAddress   string
 	logging             *logsapi.LoggingConfiguration
 }
@@ -68,6 +69,7 @@ func command() *cobra.Command {
 	fs.StringToStringVar(&f.options.Labels, "cluster-labels", nil, "labels of a cluster that is registered for the first time, as key=value")
 	fs.StringVar(&f.acceptFederationUID, "accept-federation-uid", "", "UID of the federation to accept in place of the one known so far")
 	fs.DurationVar(&f.options.Heartbeat, "heartbeat", 10*time.Second, "interval between renewals of the lease, which lasts four times as long")
+	fs.BoolVar(&f.mesh, "mesh", true, "do the part of this member in a Mesh, if it is in one")
 	fs.IntVar(&f.options.Workers, "workers", 8, "how many objects are applied at once")
 	fs.StringVar(&f.healthBindAddress, "health-bind-address", "0", "address for /healthz, /readyz and /metrics, such as 127.0.0.1:8081; 0: none")
 	logsapi.AddFlags(f.logging, fs)
@@ -89,6 +91,7 @@ func (f *flags) run(ctx context.Context) error {
 	if f.options.Member, err = memberConfig(f.kubeconfig); err != nil {
 		return err
 	}
+	f.options.InCluster, f.options.NoMesh = f.kubeconfig == "", !f.mesh
 	who, err := f.federation.connect(&f.options)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/agent/heartbeat"
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh"
 	"github.com/flotilla-io/flotilla/pkg/agent/status"
 )
 
@@ -47,6 +48,7 @@ type Agent struct {
 	writer    *heartbeat.Writer
 	admission *admission
 	intake    *intake
+	mesh      *mesh.Agent // nil with NoMesh
 
 	// scan is closed after the first full list.
 	scan     chan struct{}
@@ -75,7 +77,7 @@ func New(opts Options) (*Agent, error) {
 		return nil, err
 	}
 	a.wire(member)
-	return a, nil
+	return a, a.wireMesh()
 }
 
 // unlimited leaves the pace to the API servers' own fairness.
@@ -145,6 +147,20 @@ func (a *Agent) wire(member *apply.Member) {
 		onList: a.reporter.Reset, onHold: a.writer.Soon, onWork: a.reporter.Listed,
 		onListed: func() { a.scanOnce.Do(func() { close(a.scan) }) },
 	}
+}
+
+// wireMesh makes what works for meshes, over the connections that there are.
+func (a *Agent) wireMesh() (err error) {
+	if a.opts.NoMesh {
+		return nil
+	}
+	a.mesh, err = mesh.New(mesh.Options{
+		Cluster:    a.opts.ClusterName,
+		Federation: unlimited(a.opts.Federation), FederationHTTP: a.connected[0],
+		Member: unlimited(a.opts.Member), MemberHTTP: a.connected[1],
+		InCluster: a.opts.InCluster, Admit: a.admission.admit, Refused: a.admission.wrong, Clock: clock.RealClock{},
+	})
+	return err
 }
 
 // serveFor tells the engine whose works these are.
@@ -267,6 +283,11 @@ func (a *Agent) federate(ctx context.Context, id types.UID) error {
 		a.scanOrphans,
 		a.unconfirm,
 		func(ctx context.Context) { a.registerAgain(ctx, id) },
+		func(ctx context.Context) {
+			if a.mesh != nil {
+				a.mesh.Run(ctx)
+			}
+		},
 	)
 	return nil
 }

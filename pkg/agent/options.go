@@ -48,6 +48,10 @@ type Options struct {
 	Interpreter apply.Interpreter
 	// Guard against lists that are suddenly short. Default inventory.DefaultGuard.
 	Guard *inventory.Guard
+	// NoMesh keeps the agent from doing anything about meshes.
+	NoMesh bool
+	// InCluster says that this process runs in the member, where it reaches Services by their names.
+	InCluster bool
 	// secondLook is how long after a list that lacks works a second one has to lack them, too. Default 5 s.
 	secondLook time.Duration
 	// Holder names this process in the lease. Default the host's name.

@@ -25,6 +25,25 @@ const MeshLabel = "mesh.flotilla.io/mesh"
 // written into the cluster.
 const ConditionLeft = "Left"
 
+// Conditions of a MeshMember. Each is False, with what is wrong and what to do, while
+// something of its kind is not as wanted.
+const (
+	// ConditionObserved: istio-system can be read.
+	ConditionObserved = "Observed"
+	// ConditionNetworkLabelled: istio-system has the label of the network.
+	ConditionNetworkLabelled = "NetworkLabelled"
+	// ConditionNodesLocated: nodes without a locality have got that of the cluster.
+	ConditionNodesLocated = "NodesLocated"
+	// ConditionTokenDelivered: the federation has a token for peers.
+	ConditionTokenDelivered = "TokenDelivered"
+	// ConditionIstiodAnswers: istiod tells what it makes of the mesh.
+	ConditionIstiodAnswers = "IstiodAnswers"
+	// ConditionCASigns: what istiod signs leads to the roots that it tells to trust.
+	ConditionCASigns = "CASigns"
+	// ConditionRemoteSecretsOwn: nobody else has made remote secrets for peers.
+	ConditionRemoteSecretsOwn = "RemoteSecretsOwn"
+)
+
 // MeshFinalizer is on every Mesh: its clusters are withdrawn from each other before
 // it goes.
 const MeshFinalizer = "mesh.flotilla.io/withdraw"

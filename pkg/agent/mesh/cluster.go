@@ -1,0 +1,266 @@
+package mesh
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
+)
+
+// manager is the field manager of what is written into objects of the member: labels that
+// are taken back when the cluster leaves.
+const manager = "flotilla-mesh"
+
+// nodesFor is how long addresses of nodes are remembered.
+const nodesFor = time.Minute
+
+// clusterSeen is what there is in istio-system.
+type clusterSeen struct {
+	generation int64
+	// installed is false when there is no namespace istio-system.
+	installed bool
+	// network is the label on it.
+	network string
+	cacerts *meshv1alpha1.MemberCACerts
+	gateway *meshv1alpha1.MemberGatewayStatus
+	// remotes are remote secrets by the cluster that they are for.
+	remotes map[string]remote
+	// left is true when nothing of what this task has written is there any more.
+	left bool
+	// labelled, and read, say what is wrong with the label, and with looking.
+	labelled, read trouble
+}
+
+// remote is the remote secret for a cluster.
+type remote struct {
+	// hash of its kubeconfig; empty when there is none of the name that it has to have.
+	hash string
+	// foreign says, if not empty, which other Secret is for that cluster.
+	foreign string
+}
+
+// clusterTask looks at istio-system, and labels it.
+type clusterTask struct {
+	worker *worker
+
+	nodes     []corev1.Node // labels and addresses
+	nodesRead time.Time
+}
+
+func (t *clusterTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
+	next := &clusterSeen{}
+	if before := t.worker.view().cluster; before != nil {
+		*next = *before // what cannot be read now is as it was
+	}
+	next.generation, next.labelled, next.read, next.left = object.Generation, trouble{}, trouble{}, false
+	missing := t.fill(ctx, object, next)
+	if ctx.Err() != nil {
+		return outcome{}
+	}
+	news := t.worker.saw(func(s *seen) { s.cluster = next })
+	return outcome{missing: missing || next.read != trouble{}, news: news}
+}
+
+func (t *clusterTask) fill(ctx context.Context, object *meshv1alpha1.MeshMember, next *clusterSeen) (missing bool) {
+	namespace, err := t.worker.agent.member.namespace(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		*next = clusterSeen{generation: next.generation, cacerts: &meshv1alpha1.MemberCACerts{}, left: object.Spec.Leaving}
+		return !object.Spec.Leaving
+	case err != nil:
+		next.read = troubled("NotReadable", "namespace %s: %v", meshv1alpha1.IstioNamespace, err)
+		return true
+	}
+	next.installed = true
+	t.label(ctx, namespace, object, next)
+	if object.Spec.Leaving {
+		return !next.left
+	}
+	for _, part := range []struct {
+		what string
+		read func(context.Context, *meshv1alpha1.MeshMember, *clusterSeen) error
+	}{{"Secret " + trust.CACertsSecret, t.readCA}, {"remote secrets", t.readRemotes}, {"gateway", t.readGateway}} {
+		if err := part.read(ctx, object, next); err != nil && next.read == (trouble{}) {
+			next.read = troubled("NotReadable", "%s: %v; the agent needs to get and list secrets, services and nodes in cluster %s", part.what, err, t.worker.agent.Cluster)
+		}
+	}
+	return incomplete(&object.Spec, next)
+}
+
+// incomplete says whether something is missing that is wanted.
+func incomplete(spec *meshv1alpha1.MeshMemberSpec, c *clusterSeen) bool {
+	if c.network != spec.Network || c.cacerts == nil || !c.cacerts.Exists {
+		return true
+	}
+	if spec.Gateway != nil && (c.gateway == nil || len(c.gateway.Addresses) == 0) {
+		return true
+	}
+	return slices.ContainsFunc(spec.Peers, func(p meshv1alpha1.MemberPeer) bool { return c.remotes[p.Name].hash != p.SecretHash })
+}
+
+// label makes the label of the network what it is to be. A label that somebody else has
+// set is not changed.
+func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, object *meshv1alpha1.MeshMember, next *clusterSeen) {
+	a := t.worker.agent
+	a.labelling.Lock()
+	defer a.labelling.Unlock()
+	holder := a.holder()
+	next.network = namespace.Labels[gateway.NetworkLabel]
+	want, ours := "", slices.ContainsFunc(namespace.ManagedFields, managed)
+	if holder != nil {
+		want = holder.Spec.Network
+	}
+	switch {
+	case namespace.DeletionTimestamp != nil:
+		next.labelled = troubled("NamespaceGoes", "namespace %s is being deleted", namespace.Name)
+		next.left = true
+		return
+	case holder != nil && holder.Name != object.Name:
+		// It is for the other mesh now, which sees to it.
+		if next.left = object.Spec.Leaving; !next.left {
+			next.labelled = troubled("OtherMesh", "the label %s of namespace %s is that of Mesh %s; take the cluster out of one of the two", gateway.NetworkLabel, namespace.Name, holder.Name)
+		}
+		return
+	case want == "" && !ours, want != "" && next.network == want:
+		next.left = want == ""
+		return
+	}
+	labels := map[string]string{}
+	if want != "" {
+		labels[gateway.NetworkLabel] = want
+	}
+	switch err := a.member.apply(ctx, "namespaces", "Namespace", namespace.Name, namespace.UID, labels); {
+	case err == nil && want == "":
+		next.left = true
+		if next.network != "" {
+			next.network = "" // a label of somebody else is seen at the next look
+		}
+	case err == nil:
+		next.network = want
+	case apierrors.IsConflict(err):
+		next.labelled = troubled("SetByOthers", "namespace %s has the label %s=%s, which somebody else has set (%v); remove it there, or call the network so in spec.networks of Mesh %s", namespace.Name, gateway.NetworkLabel, next.network, err, object.Name)
+	default:
+		next.labelled = troubled("NotWritten", "cannot set the label %s of namespace %s; the agent needs to patch it: %v", gateway.NetworkLabel, namespace.Name, err)
+	}
+}
+
+func (t *clusterTask) readCA(ctx context.Context, _ *meshv1alpha1.MeshMember, next *clusterSeen) error {
+	secret, err := t.worker.agent.member.secret(ctx, trust.CACertsSecret)
+	if apierrors.IsNotFound(err) {
+		next.cacerts = &meshv1alpha1.MemberCACerts{}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	found := &meshv1alpha1.MemberCACerts{Exists: true, Mesh: secret.Labels[meshv1alpha1.MeshLabel]}
+	// Roots that cannot be read are none: whoever judges sees whose the Secret is.
+	if roots, err := trust.FingerprintsOf(secret.Data[trust.RootCertKey]); err == nil {
+		for _, root := range roots {
+			found.Roots = append(found.Roots, string(root))
+		}
+	}
+	next.cacerts = found
+	return nil
+}
+
+func (t *clusterTask) readRemotes(ctx context.Context, object *meshv1alpha1.MeshMember, next *clusterSeen) error {
+	secrets, err := t.worker.agent.member.Secrets(ctx, remotesecret.MultiClusterLabel+"=true")
+	if err != nil {
+		return err
+	}
+	next.remotes = remotes(object, secrets)
+	return nil
+}
+
+// remotes are the remote secrets that there are for peers, and those of this mesh for
+// anybody else.
+func remotes(object *meshv1alpha1.MeshMember, secrets []corev1.Secret) map[string]remote {
+	wanted := map[string]bool{}
+	for i := range object.Spec.Peers {
+		wanted[object.Spec.Peers[i].Name] = true
+	}
+	found := map[string]remote{}
+	slices.SortFunc(secrets, func(a, b corev1.Secret) int { return strings.Compare(a.Name, b.Name) })
+	for i := range secrets {
+		secret := &secrets[i]
+		ours := secret.Labels[meshv1alpha1.MeshLabel] == object.Name
+		for _, cluster := range slices.Sorted(maps.Keys(secret.Data)) {
+			if !wanted[cluster] && !ours {
+				continue
+			}
+			r := found[cluster]
+			named := secret.Name == remotesecret.Name(cluster)
+			if named {
+				r.hash = remotesecret.SecretHash(cluster, secret.Data)
+			}
+			if (!named || !ours) && r.foreign == "" {
+				r.foreign = secret.Name
+			}
+			found[cluster] = r
+		}
+	}
+	return found
+}
+
+func (t *clusterTask) readGateway(ctx context.Context, object *meshv1alpha1.MeshMember, next *clusterSeen) error {
+	want := object.Spec.Gateway
+	if want == nil {
+		next.gateway = nil
+		return nil
+	}
+	service, err := t.worker.agent.member.service(ctx, meshv1alpha1.IstioNamespace, want.ServiceName)
+	if apierrors.IsNotFound(err) {
+		next.gateway = nil
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.readNodes(ctx, service); err != nil {
+		return err
+	}
+	status := &meshv1alpha1.MemberGatewayStatus{}
+	status.Addresses, status.Message = gateway.Addresses(service, t.nodes, want.Port)
+	if len(status.Addresses) == 0 {
+		t.nodesRead = time.Time{}
+	}
+	next.gateway = status
+	return nil
+}
+
+// readNodes reads nodes if the addresses of a Service depend on them.
+func (t *clusterTask) readNodes(ctx context.Context, service *corev1.Service) error {
+	if _, ok := service.Annotations[gateway.NodeSelectorAnnotation]; !ok || service.Spec.Type != corev1.ServiceTypeNodePort {
+		t.nodes, t.nodesRead = nil, time.Time{}
+		return nil
+	}
+	now := t.worker.now()
+	if !t.nodesRead.IsZero() && now.Sub(t.nodesRead) < nodesFor {
+		return nil
+	}
+	var nodes []corev1.Node
+	err := t.worker.agent.member.nodes(ctx, "", func(n *corev1.Node) {
+		small := corev1.Node{}
+		small.Name, small.Labels = n.Name, n.Labels
+		for _, address := range n.Status.Addresses {
+			if address.Type == corev1.NodeExternalIP {
+				small.Status.Addresses = append(small.Status.Addresses, address)
+			}
+		}
+		nodes = append(nodes, small)
+	})
+	if err == nil {
+		t.nodes, t.nodesRead = nodes, now
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package istiod
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+)
+
+const (
+	// Selector finds the Services of istiods.
+	Selector = "app=istiod"
+	// revisionLabel tells the istiods of a cluster apart.
+	revisionLabel = "istio.io/rev"
+	// ServerName is the name in the certificate of every istiod of istio-system.
+	ServerName = "istiod." + meshv1alpha1.IstioNamespace + ".svc"
+)
+
+// ErrNotInstalled means that no Service is one of an istiod.
+var ErrNotInstalled = errors.New("Istio is not installed")
+
+// ErrNoAddress means that the Service of istiod is there, but leads nowhere.
+var ErrNoAddress = errors.New("istiod has no address")
+
+// Location is where an istiod is reached.
+type Location struct {
+	// Secure is the host:port of xDS and the CA, over TLS.
+	Secure string
+	// Monitoring is the host:port of the version; empty when there is none.
+	Monitoring string
+}
+
+// Locate finds the istiod of a cluster among the Services with Selector: that of the
+// revision default, or else of no revision, or else the first by name. Outside says
+// that the cluster's own names and addresses are not reached from here.
+//
+// ErrNotInstalled or ErrNoAddress when there is none.
+func Locate(services []corev1.Service, outside bool) (Location, error) {
+	if len(services) == 0 {
+		return Location{}, fmt.Errorf("%w: no Service with label %s in namespace %s", ErrNotInstalled, Selector, meshv1alpha1.IstioNamespace)
+	}
+	service := slices.MinFunc(services, func(a, b corev1.Service) int {
+		if d := rank(&a) - rank(&b); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	host := service.Name + "." + service.Namespace + ".svc"
+	if outside {
+		if host = balancer(&service); host == "" {
+			return Location{}, fmt.Errorf("%w: Service %s/%s is not reached from outside of the cluster, where its agent runs; run the agent in the cluster (mode Pull), or make the Service one of type LoadBalancer", ErrNoAddress, service.Namespace, service.Name)
+		}
+	}
+	secure := port(&service, "https-dns", 15012)
+	if secure == 0 {
+		return Location{}, fmt.Errorf("%w: Service %s/%s has no port https-dns (15012)", ErrNoAddress, service.Namespace, service.Name)
+	}
+	at := Location{Secure: net.JoinHostPort(host, strconv.Itoa(int(secure)))}
+	if monitoring := port(&service, "http-monitoring", 15014); monitoring != 0 {
+		at.Monitoring = net.JoinHostPort(host, strconv.Itoa(int(monitoring)))
+	}
+	return at, nil
+}
+
+func rank(service *corev1.Service) int {
+	switch service.Labels[revisionLabel] {
+	case "default":
+		return 0
+	case "":
+		return 1
+	default:
+		return 2
+	}
+}
+
+func balancer(service *corev1.Service) string {
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		if ingress.IP != "" {
+			return ingress.IP
+		}
+		if ingress.Hostname != "" {
+			return ingress.Hostname
+		}
+	}
+	return ""
+}
+
+// port is that of a Service by name, or else by number; 0 when it has neither.
+func port(service *corev1.Service, name string, number int32) int32 {
+	found := int32(0)
+	for _, p := range service.Spec.Ports {
+		switch {
+		case p.Name == name:
+			return p.Port
+		case p.Port == number:
+			found = number
+		}
+	}
+	return found
+}

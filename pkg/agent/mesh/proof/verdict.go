@@ -1,0 +1,57 @@
+package proof
+
+import (
+	"fmt"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
+)
+
+// Verdict is what came out of a look.
+type Verdict struct {
+	// Passed is true when what was looked for is there.
+	Passed bool
+	// Reason is one CamelCase word; empty when there is nothing to say.
+	Reason string
+	// Message says what was seen instead, and what to do.
+	Message string
+}
+
+func failed(reason, format string, args ...any) Verdict {
+	return Verdict{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// OwnCluster is the CLUSTER_ID of the istiod itself; empty when it does not show it.
+func OwnCluster(clusters []istiod.Cluster) string {
+	for _, c := range clusters {
+		if c.SecretName == "" {
+			return c.ID
+		}
+	}
+	return ""
+}
+
+// Synced says whether istiod knows the objects of a peer, and has them through the
+// remote secret of that name. Settled is false while the secret has changed so lately
+// that "synced" may still mean the one before.
+func Synced(clusters []istiod.Cluster, peer, secretName string, settled bool) Verdict {
+	const namespace = meshv1alpha1.IstioNamespace + "/"
+	for _, c := range clusters {
+		if c.ID != peer || c.SecretName == "" {
+			continue
+		}
+		switch {
+		case c.SecretName != namespace+secretName:
+			return failed("ForeignSecret", "istiod reads the cluster through Secret %s, which no Mesh has made; delete it, and istiod takes %s%s", c.SecretName, namespace, secretName)
+		case c.SyncStatus == istiod.Synced && !settled:
+			return failed("SecretChanged", "the remote secret was just changed; istiod is looked at once more")
+		case c.SyncStatus == istiod.Synced:
+			return Verdict{Passed: true}
+		case c.SyncStatus == "timeout":
+			return failed("Timeout", "istiod could not read the cluster in time (its state is timeout): its API server is not reached from here, or does not accept the token, or the reader may not read what istiod wants; look for the cluster in istiod's log")
+		default:
+			return failed("NotSynced", "istiod has not read the cluster yet (its state is %s)", c.SyncStatus)
+		}
+	}
+	return failed("NotKnown", "istiod does not know the cluster; it reads Secrets of %s with label istio/multiCluster=true, look into its log whether it refuses this one", meshv1alpha1.IstioNamespace)
+}

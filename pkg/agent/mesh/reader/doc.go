@@ -1,0 +1,26 @@
+// Package reader keeps the tokens with which the peers of a cluster read it.
+//
+// A token is bound to a Secret of its own in istio-system, flotilla-mesh-reader-<suffix>:
+// deleting that Secret ends the token. The Secret is also what is remembered of the
+// token, by annotations, and never the token itself: that is written into one Secret of
+// the federation and then forgotten.
+//
+// A token goes through these states, each of which survives a crash in it:
+//
+//   - reserved: its Secret is there, without a hash. Whether a token was made is not
+//     known; nobody has it. It is ended after a while, in which another agent of the
+//     cluster (one that is replaced by this) may be making one.
+//   - made: the hash is there. It was not delivered as far as is known, so another is
+//     made.
+//   - delivered: the federation has it.
+//
+// Invariants (Decide):
+//
+//   - A token is ended only if it has expired, or was never made, or the federation
+//     has seen the newest delivered one (which is then among those in use) and does not
+//     name this one.
+//   - The newest delivered token is not ended.
+//   - All others are ended at some time: nothing is left behind for ever.
+//
+// Decide is pure; Keeper does what it says. A Keeper is used by one goroutine.
+package reader

@@ -1,0 +1,45 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/reader"
+)
+
+// tokenSeen is the token that peers read the cluster with.
+type tokenSeen struct {
+	generation int64
+	token      *meshv1alpha1.MemberToken
+	// left is true when there is none, and none was wanted.
+	left bool
+	made trouble
+}
+
+// lookAtToken makes and ends tokens.
+func (w *worker) lookAtToken(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
+	want := object.Spec.Reader
+	if object.Spec.Leaving {
+		want = nil
+	}
+	token, at, err := w.keeper.Keep(ctx, want)
+	if ctx.Err() != nil {
+		return outcome{}
+	}
+	next := &tokenSeen{generation: object.Generation, token: token, left: want == nil && err == nil}
+	switch {
+	case err == nil:
+	case errors.Is(err, reader.ErrNoAccount):
+		next.made = trouble{"NoServiceAccount", err.Error()}
+	case errors.Is(err, reader.ErrNoServer):
+		next.made = trouble{"NoServer", err.Error()}
+	case apierrors.IsForbidden(err):
+		next.made = trouble{"Forbidden", err.Error()}
+	default:
+		next.made = trouble{"NotMade", err.Error()}
+	}
+	return outcome{missing: err != nil, news: w.saw(func(s *seen) { s.token = next }), at: at}
+}

@@ -1,0 +1,251 @@
+package mesh
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/reader"
+)
+
+// worker does what one MeshMember asks for. Its tasks run beside each other, so that one
+// that waits does not hold up the rest; what they have seen becomes the status.
+type worker struct {
+	agent *Agent
+	name  string
+	uid   types.UID
+	stop  context.CancelFunc
+
+	keeper *reader.Keeper
+	istiod *istiodTask
+	probes *probeTask
+	nodes  *nodesTask
+	// wakes has a channel for each task; the first is that of nodes.
+	wakes [5]chan struct{}
+
+	mu     sync.Mutex
+	object *meshv1alpha1.MeshMember
+	seen   seen
+	// changed is signalled when the status may have to be written.
+	changed chan struct{}
+}
+
+// seen is what the tasks have seen, each nil until its first look has ended. The parts are
+// not changed once they are here.
+type seen struct {
+	cluster *clusterSeen
+	token   *tokenSeen
+	istiod  *istiodSeen
+	probes  *probesSeen
+	nodes   *nodesSeen
+}
+
+func newWorker(a *Agent, object *meshv1alpha1.MeshMember) *worker {
+	w := &worker{agent: a, name: object.Name, uid: object.UID, object: object, changed: make(chan struct{}, 1)}
+	w.keeper = &reader.Keeper{
+		Mesh: object.Name, Server: a.member.server(a.InCluster), Member: a.member,
+		Federation: &tokenSecret{federation: a.federation, mesh: object.Name}, Now: a.Clock.Now,
+	}
+	for i := range w.wakes {
+		w.wakes[i] = make(chan struct{}, 1)
+	}
+	w.istiod = newIstiodTask(w)
+	w.probes = newProbeTask(w)
+	w.nodes = newNodesTask(w)
+	return w
+}
+
+// run works until the context ends.
+func (w *worker) run(ctx context.Context) {
+	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("mesh", w.name))
+	var group sync.WaitGroup
+	cluster := &clusterTask{worker: w}
+	for i, look := range []look{w.nodes.look, cluster.look, w.lookAtToken, w.istiod.look, w.probes.look} {
+		group.Go(func() { w.repeat(ctx, w.wakes[i], look) })
+	}
+	group.Go(func() { w.write(ctx) })
+	group.Wait()
+	w.istiod.close()
+	w.nodes.close()
+}
+
+// set takes another version of the MeshMember in.
+func (w *worker) set(object *meshv1alpha1.MeshMember) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	same := w.object.Generation == object.Generation
+	w.object = object
+	signal(w.changed)
+	if !same {
+		w.wakeAll()
+	}
+}
+
+// wakeNodes makes the task for nodes look now.
+func (w *worker) wakeNodes() { signal(w.wakes[0]) }
+
+// wakeAll makes all tasks look now.
+func (w *worker) wakeAll() {
+	for _, wake := range w.wakes {
+		signal(wake)
+	}
+}
+
+func (w *worker) current() *meshv1alpha1.MeshMember {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.object
+}
+
+func (w *worker) now() time.Time { return w.agent.Clock.Now() }
+
+// saw takes in what a task has seen, and returns whether that is news.
+func (w *worker) saw(set func(*seen)) (news bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.seen
+	set(&w.seen)
+	if reflect.DeepEqual(before, w.seen) {
+		return false
+	}
+	signal(w.changed)
+	return true
+}
+
+// view is what was seen so far.
+func (w *worker) view() seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
+}
+
+func signal(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// outcome of a look.
+type outcome struct {
+	// missing is true while something is not as it is to be.
+	missing bool
+	// news is true when something else was seen than before.
+	news bool
+	// at is when to look again at the latest; zero for no matter.
+	at time.Time
+}
+
+// look is what a task does again and again. It takes a few seconds at most.
+type look func(ctx context.Context, object *meshv1alpha1.MeshMember) outcome
+
+func (w *worker) repeat(ctx context.Context, wake <-chan struct{}, look look) {
+	var generation int64
+	var since time.Time // of the last change
+	for {
+		object := w.current()
+		long := rested
+		if !w.agent.Refused() {
+			result := look(ctx, object)
+			now := w.now()
+			if result.news || object.Generation != generation {
+				generation, since = object.Generation, now
+			}
+			switch {
+			case result.missing && now.Sub(since) < hopeful:
+				long = soon
+			case result.missing:
+				long = slow
+			}
+			long = wait.Jitter(long, 0.2)
+			if !result.at.IsZero() {
+				long = max(min(long, result.at.Sub(now)), soon)
+			}
+		}
+		if !w.agent.pause(ctx, long, wake) {
+			return
+		}
+	}
+}
+
+// write keeps the status up to date until the context ends.
+func (w *worker) write(ctx context.Context) {
+	backoff := soon
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.changed:
+		}
+		if w.agent.Refused() {
+			w.retry(ctx, rested)
+			continue
+		}
+		err := w.writeOnce(ctx)
+		switch {
+		case err == nil:
+			backoff = soon
+		case apierrors.IsNotFound(err):
+			// The MeshMember is gone; we are told soon.
+		default:
+			if ctx.Err() == nil {
+				klog.FromContext(ctx).V(1).Info("Cannot report about the mesh, will retry", "err", err, "after", backoff)
+			}
+			w.retry(ctx, wait.Jitter(backoff, 0.2))
+			backoff = min(2*backoff, 2*rested)
+		}
+	}
+}
+
+func (w *worker) retry(ctx context.Context, after time.Duration) {
+	w.agent.pause(ctx, after, nil)
+	signal(w.changed)
+}
+
+// writeOnce writes the status if it is not what is there.
+func (w *worker) writeOnce(ctx context.Context) error {
+	object := w.current()
+	for attempt := 0; ; attempt++ {
+		status := report(object, w.view(), w.agent.Cluster, w.now())
+		if equal(&status, &object.Status) {
+			return nil
+		}
+		next := object.DeepCopy()
+		next.Status = status
+		written, err := w.agent.federation.updateStatus(ctx, next)
+		if err == nil {
+			w.wrote(written)
+			return nil
+		}
+		if !apierrors.IsConflict(err) || attempt == 3 {
+			return err
+		}
+		if object, err = w.agent.federation.get(ctx, w.name); err != nil {
+			return err
+		}
+		if object.UID != w.uid {
+			return nil // another of that name, which gets its own worker
+		}
+	}
+}
+
+// wrote takes in what the federation has now, unless something newer is known already.
+func (w *worker) wrote(written *meshv1alpha1.MeshMember) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if written.Generation < w.object.Generation {
+		return
+	}
+	same := w.object.Generation == written.Generation
+	w.object = written
+	if !same {
+		w.wakeAll()
+	}
+}
