@@ -389,7 +389,7 @@ func TestBindingThatGoes(t *testing.T) {
 		assert.Empty(t, e.pending)
 		assert.Empty(t, e.due)
 
-		e.add(key, applied("eu")) // a report that crossed the deletion
+		e.Add(key, applied("eu")) // a report that crossed the deletion
 		pass(10 * window)
 		assert.Empty(t, e.pending)
 		assert.Empty(t, e.due)
