@@ -22,7 +22,7 @@ func TestThreeClustersThreeNetworks(t *testing.T) {
 	s.Apply(lab.Fed, s.Document("mesh.yaml"))
 
 	// An istiod that has made a CA of its own takes another only when it starts.
-	s.Tells(meshlab.Mesh, "eu", "ap", meshv1alpha1.StepCA, "CANotInEffect", "restart istiod")
+	s.Tells(meshlab.Mesh, "eu", "ap", meshv1alpha1.StepCA, "CANotInEffect", "rollout restart deployment istiod")
 	for _, name := range meshlab.Names {
 		require.NoError(t, s.SyncedNow(name), "nobody is read before the CA is in effect")
 	}
