@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -75,6 +76,30 @@ func (s *Session) TakeCA(name string) {
 		}
 		return err
 	})
+}
+
+// WithoutCA makes istiods have a CA of their own, as after an installation without
+// further ado.
+func (s *Session) WithoutCA() {
+	s.Helper()
+	begun := false
+	for name, m := range s.Mesh.Members {
+		err := m.Core.CoreV1().Secrets(istiolab.Namespace).Delete(s.Context(), "cacerts", metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			s.Fatal(err)
+		}
+		if err := m.RestartIstiod(s.Context()); err != nil {
+			s.Fatal(err)
+		}
+		begun = true
+		s.Logf("istiod of %s has a CA of its own again", name)
+	}
+	if begun {
+		s.Run(lab.Fed, "delete", "secret", "--namespace=karmada-system", meshv1alpha1.TrustSecretName(Mesh), "--ignore-not-found")
+	}
 }
 
 // Dissolve deletes a Mesh and waits until it is gone, and its objects are.

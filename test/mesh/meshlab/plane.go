@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/flotilla-io/flotilla/test/mesh/ads"
 	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
@@ -120,13 +122,10 @@ func (p *plane) set(change func()) {
 	change()
 }
 
+// wire puts the member into a network. Proxies connect anew: they tell where they
+// are when they do.
 func (p *plane) wire(network string) {
-	p.mu.Lock()
-	same := p.network == network
-	p.mu.Unlock()
-	if !same {
-		p.set(func() { p.network = network })
-	}
+	p.set(func() { p.network = network })
 }
 
 // forget drops certificates, so that new ones are asked for.
@@ -178,12 +177,28 @@ func (p *plane) workload(ctx context.Context) (*traffic.Caller, error) {
 		return nil, err
 	}
 	if p.caller == nil {
-		p.caller, err = p.connect(ads.Node{Type: ads.Sidecar, Pod: "caller", Namespace: "default", ServiceAccount: "default"})
-		if err != nil {
+		node := ads.Node{Type: ads.Sidecar, Pod: "caller", Namespace: "default", ServiceAccount: "default"}
+		if node.Region, node.Zone, err = p.locality(ctx); err != nil {
+			return nil, err
+		}
+		if p.caller, err = p.connect(node); err != nil {
 			return nil, err
 		}
 	}
 	return &traffic.Caller{Proxy: p.caller, Identity: identity, Addresses: p.addresses, Network: p.network}, nil
+}
+
+// locality is that of the member's first node, which the caller runs on.
+func (p *plane) locality(ctx context.Context) (region, zone string, err error) {
+	nodes, err := p.member.Core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", "", err
+	}
+	if len(nodes.Items) == 0 {
+		return "", "", fmt.Errorf("member %s has no nodes", p.member.Name)
+	}
+	labels := nodes.Items[0].Labels
+	return labels[corev1.LabelTopologyRegion], labels[corev1.LabelTopologyZone], nil
 }
 
 // NewCertificate is what the member's istiod gives to a workload now.

@@ -15,9 +15,10 @@ import (
 var divided = map[string]int{"eu": 2, "ap": 1, "us": 2}
 
 // TestThreeClustersThreeNetworks is the tutorial: clusters with Istio running, one
-// apply. It runs first, with istiods that have a CA of their own.
+// apply.
 func TestThreeClustersThreeNetworks(t *testing.T) {
 	s := shared.Begin(t)
+	s.WithoutCA()
 	s.Hello(divided)
 	s.Apply(lab.Fed, s.Document("mesh.yaml"))
 
