@@ -32,8 +32,8 @@ type Options struct {
 // LeaseName is the lease of whoever runs these controllers, in kube-system.
 const LeaseName = "flotilla-controller-manager"
 
-// SetupWithManager adds propagation, the cluster lifecycle, meshes and the hosting
-// of Push agents to a manager whose scheme is api/scheme. The scheduler is not among
+// SetupWithManager adds propagation, the cluster lifecycle, the hosting of Push
+// agents and the joining of Meshes to a manager whose scheme is api/scheme. The scheduler is not among
 // them: it is a binary of its own, and the caller adds it where one process does
 // everything.
 func SetupWithManager(mgr ctrl.Manager, opts Options) error {
@@ -65,7 +65,7 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 		return fmt.Errorf("cluster lifecycle: %w", err)
 	}
 	if err := meshlink.SetupWithManager(mgr, meshlink.Options{Recorder: writer.For(meshlink.Component)}); err != nil {
-		return fmt.Errorf("meshes: %w", err)
+		return fmt.Errorf("meshlink: %w", err)
 	}
 	return nil
 }

@@ -33,10 +33,16 @@ func isMember(c *Cluster) finding {
 	case c.Status == nil:
 		return missing(pending, "NotReported", "the agent of cluster %s has not reported about this Mesh; look whether it runs and is of a version that knows Meshes", c.Name)
 	case c.Status.Istiod == nil:
+		if c.IstiodMessage != "" {
+			return missing(pending, "NoIstiod", "cluster %s: %s", c.Name, c.IstiodMessage)
+		}
 		return missing(pending, "NoIstiod", "no istiod answers in istio-system of cluster %s; install Istio there, or look why it does not run", c.Name)
 	case c.Status.Istiod.ClusterID != "" && c.Status.Istiod.ClusterID != c.Name:
 		return missing(wrong, "WrongClusterID", "istiod of cluster %s has CLUSTER_ID %s; peers know the cluster as %s. Set values.global.multiCluster.clusterName to %s there", c.Name, c.Status.Istiod.ClusterID, c.Name, c.Name)
 	case c.Status.Istiod.ClusterID == "":
+		if c.IstiodMessage != "" {
+			return missing(pending, "ClusterIDUnknown", "cluster %s: %s", c.Name, c.IstiodMessage)
+		}
 		return missing(pending, "ClusterIDUnknown", "istiod of cluster %s has not told its CLUSTER_ID; it must be %s", c.Name, c.Name)
 	case c.VersionMessage != "":
 		return missing(pending, "IstiodTooOld", "cluster %s: %s", c.Name, c.VersionMessage)
@@ -70,6 +76,8 @@ func network(p *Pair, _ time.Time) finding {
 		switch {
 		case c.Status == nil:
 			return missing(pending, "NotReported", "the label of istio-system in cluster %s is not known", c.Name)
+		case c.Status.Network != c.Network && c.NetworkMessage != "":
+			return missing(wrong, "WrongNetwork", "cluster %s: %s", c.Name, c.NetworkMessage)
 		case c.Status.Network != c.Network:
 			return missing(wrong, "WrongNetwork", "namespace istio-system of cluster %s has the label topology.istio.io/network=%q and must have %q; did somebody change it?", c.Name, c.Status.Network, c.Network)
 		default:

@@ -268,3 +268,16 @@ func (m *Member) GatewayLabel() string {
 	label, _ := labels[gateway.NetworkLabel].(string)
 	return label
 }
+
+// Remove has an object taken out of the member by hand.
+func (m *Member) Remove(kind, namespace, name string) {
+	delete(m.objects, kind+" "+namespace+"/"+name)
+}
+
+// Expired says whether the token with which its istiod reads a peer has come to its
+// end by itself, or is none of the peer's.
+func (m *Member) Expired(peer *Member, now time.Time) bool {
+	c := m.remote[peer.Name]
+	i := slices.IndexFunc(peer.tokens, func(t token) bool { return t.data.Bearer == c.token })
+	return i < 0 || !now.Before(peer.tokens[i].data.Expires)
+}

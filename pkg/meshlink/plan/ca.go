@@ -160,7 +160,9 @@ func (r *round) judgeCA(c *cluster) {
 		return
 	}
 	want := r.store.State.Want()
-	switch failed := failure(c.works[PartCA]); {
+	failed := failure(c.works[PartCA])
+	_, signs := c.trouble(meshv1alpha1.ConditionCASigns)
+	switch {
 	case ca.verdict.Reason == trust.CAForeign, ca.verdict.Reason == trust.CAOtherMesh:
 		set(link.CAWrong, ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case effect != nil && slices.Equal(effect.Roots, want.Roots) && effect.Signer == want.Signer:
@@ -174,6 +176,8 @@ func (r *round) judgeCA(c *cluster) {
 		set(notAccepted(r, effect), ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case failed != "":
 		set(notAccepted(r, effect), "CANotApplied", "%s", failed)
+	case effect == nil && signs != "":
+		set(link.CAUnknown, "NotReported", "%s", signs)
 	case effect == nil:
 		set(link.CAUnknown, "NotReported", "its agent has not reported which roots istiod has in effect")
 	case r.store.State.Accepts(effect):

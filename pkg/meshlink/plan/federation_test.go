@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,9 +27,16 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// tester is what a federation needs of a test.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // federation is what the API server stores, and the members.
 type federation struct {
-	t       testing.TB
+	t       tester
 	now     time.Time
 	meshes  map[string]*meshv1alpha1.Mesh
 	objects map[string]client.Object // but Meshes and Clusters
@@ -42,15 +48,15 @@ type federation struct {
 	placed    []link.Placed
 
 	version int
-	writes  int                  // of the planner, but for statuses
-	status  int                  // of the planner: statuses
-	events  []plan.Event         // of the planner
-	onWrite func(w plan.Write)   // before each write
-	last    *plan.Plan           // of any mesh
+	writes  int                   // of the planner, but for statuses
+	status  int                   // of the planner: statuses
+	events  []plan.Event          // of the planner
+	onWrite func(w plan.Write)    // before each write
+	last    *plan.Plan            // of any mesh
 	lastOf  map[string]*plan.Plan // by mesh
 }
 
-func newFederation(t testing.TB, clusters ...string) *federation {
+func newFederation(t tester, clusters ...string) *federation {
 	f := &federation{
 		t: t, now: epoch, meshes: map[string]*meshv1alpha1.Mesh{}, objects: map[string]client.Object{},
 		fleet: map[string]*clusterv1alpha1.Cluster{}, members: map[string]*meshlinktest.Member{},
@@ -135,7 +141,7 @@ func (f *federation) put(obj client.Object) {
 }
 
 // stored is an object as it comes back: what does not survive JSON is lost.
-func stored(t testing.TB, obj client.Object) client.Object {
+func stored(t tester, obj client.Object) client.Object {
 	text, err := json.Marshal(obj)
 	if err != nil {
 		t.Fatal(err)
@@ -249,6 +255,7 @@ func (f *federation) write(w plan.Write) {
 			f.t.Fatalf("%s is created and is there", id(w.Object))
 		}
 		w.Object.SetGeneration(1)
+		w.Object.SetCreationTimestamp(metav1.NewTime(f.now))
 		w.Object.SetUID(types.UID(fmt.Sprint("uid-", f.version)))
 		f.put(w.Object)
 	case plan.Update:

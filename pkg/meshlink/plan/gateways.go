@@ -35,14 +35,14 @@ func (r *round) gateways(wanted []link.Ordered) {
 }
 
 // gatewayWork is the Work with the gateway, nil when there is to be none. It comes
-// after the CA, so that it has its certificate from the mesh. When networks become
-// one it goes after all have said so: until then it is used.
+// after the CA, so that it has its certificate from the mesh. One that is not needed any
+// more goes when nobody uses it: a peer that knows no gateway would call pods.
 func (r *round) gatewayWork(c *cluster) (*workv1alpha1.Work, error) {
 	there := c.works[PartGateway]
 	switch {
 	case !c.gateway && there == nil:
 		return nil, nil
-	case !c.gateway && r.labelled():
+	case !c.gateway && r.unused(c):
 		return nil, nil
 	case !c.gateway:
 		return there, nil
@@ -57,9 +57,15 @@ func (r *round) gatewayWork(c *cluster) (*workv1alpha1.Work, error) {
 	return work, nil
 }
 
-// labelled says whether all clusters that are heard of are in the networks that they
-// are to be in.
-func (r *round) labelled() bool {
+// unused says whether nobody in another network reads a cluster, as far as is heard,
+// and all are in the networks that they are to be in.
+func (r *round) unused(c *cluster) bool {
+	own := r.mesh.Spec.Network(c.name)
+	for _, peer := range r.stillReading(c) {
+		if r.mesh.Spec.Network(peer) != own {
+			return false
+		}
+	}
 	return !slices.ContainsFunc(r.clusters, func(c *cluster) bool {
 		status := c.status()
 		return c.phase == active && c.lost == nil && status != nil && status.Network != r.mesh.Spec.Network(c.name)
@@ -67,11 +73,9 @@ func (r *round) labelled() bool {
 }
 
 // readerWork is the Work with the account that peers read a cluster as. The agent
-// uses it, too, to ask istiod what CA is in effect, so it is there from the start.
+// uses it, too, to ask istiod who it is and what CA is in effect, so it is there from
+// the start.
 func (r *round) readerWork(c *cluster) (*workv1alpha1.Work, error) {
-	if !c.ca.verdict.Write {
-		return c.works[PartReader], nil
-	}
 	objects := remotesecret.Reader(r.mesh.Name, r.mesh.Spec.Gateway.Revision, r.mesh.Spec.RemoteAccess.Secrets)
 	work, err := newWork(r.mesh.Name, c.name, PartReader, objects...)
 	if err != nil {

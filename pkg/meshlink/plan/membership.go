@@ -149,31 +149,40 @@ func (r *round) departures() {
 		if c.phase != leaving {
 			continue
 		}
-		var peers []*link.Cluster
-		for _, peer := range r.clusters {
-			if peer.phase == gone || peer.phase == claimed {
-				continue
-			}
-			peers = append(peers, &link.Cluster{Name: peer.name, Lost: peer.lost, Status: peer.status()})
-			if peer != c && !peer.lostFor(r.hold(), r.now) && peer.mayRead(c.name) {
-				c.reading = append(c.reading, peer.name)
-			}
-		}
-		_, reading := link.CanClean(c.name, peers, r.hold(), r.now)
-		c.reading = append(c.reading, reading...)
-		slices.Sort(c.reading)
-		c.reading = slices.Compact(c.reading)
+		c.reading = r.stillReading(c)
 		c.clean = len(c.reading) == 0
 		switch {
 		case !c.clean || c.member == nil:
 			c.left = c.clean
-		case c.member.Spec.Leaving:
-			c.left = c.current() && meta.IsStatusConditionTrue(c.member.Status.Conditions, meshv1alpha1.ConditionLeft)
-		default:
-			// One that never did anything has nothing to take back.
-			c.left = c.status() == nil && len(c.works) == 0
+		case c.status() != nil:
+			c.left = c.member.Spec.Leaving && c.current() && meta.IsStatusConditionTrue(c.member.Status.Conditions, meshv1alpha1.ConditionLeft)
+		case c.member.Spec.Leaving && len(c.works) == 0:
+			// An agent that knows no Meshes has nothing to take back. One that does
+			// would have said so by now.
+			said := c.member.CreationTimestamp.Add(r.hold())
+			c.left = !r.now.Before(said)
+			r.atUnlessPast(said)
 		}
 	}
+}
+
+// stillReading are the clusters that have the remote secret for one, or may have.
+func (r *round) stillReading(c *cluster) []string {
+	var peers []*link.Cluster
+	var all []string
+	for _, peer := range r.clusters {
+		if peer.phase == gone || peer.phase == claimed {
+			continue
+		}
+		peers = append(peers, &link.Cluster{Name: peer.name, Lost: peer.lost, Status: peer.status()})
+		if peer != c && !peer.lostFor(r.hold(), r.now) && peer.mayRead(c.name) {
+			all = append(all, peer.name)
+		}
+	}
+	_, reading := link.CanClean(c.name, peers, r.hold(), r.now)
+	all = append(all, reading...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // mayRead says whether a cluster could have the remote secret for a peer without

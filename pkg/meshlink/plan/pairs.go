@@ -36,6 +36,8 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 		GatewayMessage: failure(c.works[PartGateway]), Addresses: c.addresses,
 		TokenMessage: c.token.problem,
 	}
+	_, sum.IstiodMessage = c.trouble(meshv1alpha1.ConditionIstiodAnswers)
+	_, sum.NetworkMessage = c.trouble(meshv1alpha1.ConditionNetworkLabelled)
 	if c.phase == claimed {
 		sum.Claim = c.claim
 	}
@@ -61,7 +63,10 @@ func (r *round) evaluate(wanted []link.Ordered) {
 			// It goes on with what it has as long as that lasts.
 			to.link.TokenExpires = to.token.expires()
 		}
-		p := link.Pair{From: from.link, To: to.link, Written: there != nil, SecretHash: to.secretHash(there)}
+		// Without a MeshMember it is not the cluster that the secret was for: that one
+		// was unjoined, and another came under its name.
+		written := there != nil && to.member != nil
+		p := link.Pair{From: from.link, To: to.link, Written: written, SecretHash: to.secretHash(there)}
 		result := link.Evaluate(&p, r.hold(), r.now)
 		if result.Recheck != nil {
 			r.at(*result.Recheck)
@@ -82,21 +87,15 @@ func (c *cluster) secretHash(there *workv1alpha1.Work) string {
 	return ""
 }
 
-// peerWork is the Work with the remote secret of a pair as it is to be.
-func (r *round) peerWork(p *pair) (*workv1alpha1.Work, error) {
-	there := p.from.works[PartPeer(p.to.name)]
-	if p.to.token.token == nil {
-		return there, nil
+// peerWork is the Work with the remote secret of a pair as it is to be. The manifest is
+// the same for all who read a cluster, so it is made once.
+func (r *round) peerWork(p *pair) *workv1alpha1.Work {
+	if p.to.token.newest == nil {
+		return p.from.works[PartPeer(p.to.name)]
 	}
-	secret, err := remotesecret.Secret(r.mesh.Name, p.to.name, p.to.token.token)
-	if err != nil {
-		return nil, r.fail(p.from, "remote secret", err)
-	}
-	work, err := newWork(r.mesh.Name, p.from.name, PartPeer(p.to.name), secret)
-	if err != nil {
-		return nil, r.fail(p.from, "remote secret", err)
-	}
-	return work, nil
+	work := &workv1alpha1.Work{ObjectMeta: metadata(r.mesh.Name, p.from.name, WorkName(r.mesh.Name, PartPeer(p.to.name)))}
+	work.Spec.Workload.Manifests = []workv1alpha1.Manifest{p.to.token.manifest}
+	return work
 }
 
 // peers are MeshMember.spec.peers of a cluster as they are to be: whom it calls, and

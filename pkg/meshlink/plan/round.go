@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -67,6 +70,20 @@ func (c *cluster) status() *meshv1alpha1.MeshMemberStatus {
 func reported(s *meshv1alpha1.MeshMemberStatus) bool {
 	return s.ObservedGeneration != 0 || s.Istiod != nil || s.CACerts != nil || s.CA != nil || s.Token != nil ||
 		len(s.Conditions) > 0 || len(s.Peers) > 0 || s.Network != "" || s.Gateway != nil || len(s.Regions) > 0
+}
+
+// trouble is what the agent says is wrong with something, by the type of its condition;
+// empty when nothing is.
+func (c *cluster) trouble(kind string) (reason, message string) {
+	status := c.status()
+	if status == nil {
+		return "", ""
+	}
+	condition := meta.FindStatusCondition(status.Conditions, kind)
+	if condition == nil || condition.Status != metav1.ConditionFalse {
+		return "", ""
+	}
+	return condition.Reason, condition.Message
 }
 
 // current says whether the agent has reported about the MeshMember as it is.
@@ -185,7 +202,8 @@ type caPlan struct {
 type tokenPlan struct {
 	// newest is nil when there is no token to hand out.
 	newest *remotesecret.Generation
-	token  *remotesecret.Token
+	// manifest is the remote secret with it.
+	manifest workv1alpha1.Manifest
 	// problem says why not.
 	problem string
 	warning string

@@ -128,6 +128,11 @@ func (r *round) available(c *cluster) metav1.Condition {
 	if reason, message := c.link.MissingMember(); reason != "" {
 		return judged(kind, false, reason, message)
 	}
+	for _, other := range []string{meshv1alpha1.ConditionObserved, meshv1alpha1.ConditionRemoteSecretsOwn, meshv1alpha1.ConditionNodesLocated} {
+		if reason, message := c.trouble(other); reason != "" {
+			return judged(kind, false, reason, message)
+		}
+	}
 	return judged(kind, true, "Reporting", "its agent reports, and istiod answers")
 }
 

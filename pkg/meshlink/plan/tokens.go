@@ -6,8 +6,10 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 )
 
@@ -33,9 +35,13 @@ func (r *round) readToken(c *cluster) error {
 		return nil
 	}
 	status, given := c.status(), r.picture.Tokens[c.name]
-	switch failed := failure(c.works[PartReader]); {
+	failed := failure(c.works[PartReader])
+	_, trouble := c.trouble(meshv1alpha1.ConditionTokenDelivered)
+	switch {
 	case failed != "":
 		c.token.problem = "the account that peers read it as could not be made: " + failed
+	case trouble != "" && given.Token == nil:
+		c.token.problem = trouble
 	case status == nil || status.Token == nil:
 		c.token.problem = "its agent has made none yet; look at the agent's log if it stays so"
 	case given.Token == nil:
@@ -44,7 +50,7 @@ func (r *round) readToken(c *cluster) error {
 			c.token.problem = "its agent says that it has made one, which is not read yet"
 		}
 	}
-	if c.token.problem != "" || given.Token == nil {
+	if given.Token == nil {
 		return nil
 	}
 	token := *given.Token
@@ -55,7 +61,11 @@ func (r *round) readToken(c *cluster) error {
 	if err != nil {
 		return fmt.Errorf("mesh %s: %w", r.mesh.Name, err)
 	}
-	c.token.token = &token
+	raw, err := encode(secret)
+	if err != nil {
+		return r.fail(c, "remote secret", err)
+	}
+	c.token.manifest = workv1alpha1.Manifest{RawExtension: runtime.RawExtension{Raw: raw}}
 	c.token.newest = &remotesecret.Generation{
 		Token: token.Hash(), Secret: remotesecret.SecretHash(c.name, secret.Data),
 		Expires: token.Expires.UTC().Truncate(time.Second),

@@ -159,8 +159,8 @@ func (r *round) wantedWorks(c *cluster) (map[string]*workv1alpha1.Work, error) {
 		if p.from != c || !p.result.Secret {
 			continue
 		}
-		if err := set(PartPeer(p.to.name), func(*cluster) (*workv1alpha1.Work, error) { return r.peerWork(p) }); err != nil {
-			return nil, err
+		if work := r.peerWork(p); work != nil {
+			wanted[PartPeer(p.to.name)] = work
 		}
 	}
 	return wanted, nil
