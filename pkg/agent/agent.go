@@ -77,7 +77,10 @@ func New(opts Options) (*Agent, error) {
 		return nil, err
 	}
 	a.wire(member)
-	return a, a.wireMesh()
+	if err := a.wireMesh(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // unlimited leaves the pace to the API servers' own fairness.
@@ -157,7 +160,7 @@ func (a *Agent) wireMesh() (err error) {
 	a.mesh, err = mesh.New(mesh.Options{
 		Cluster:    a.opts.ClusterName,
 		Federation: unlimited(a.opts.Federation), FederationHTTP: a.connected[0],
-		Member: unlimited(a.opts.Member), MemberHTTP: a.connected[1],
+		Member: unlimited(a.opts.Member), MemberHTTP: a.connected[1], Metadata: a.metadata,
 		InCluster: a.opts.InCluster, Admit: a.admission.admit, Refused: a.admission.wrong, Clock: clock.RealClock{},
 	})
 	return err

@@ -11,7 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
-	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway/address"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
 )
@@ -114,7 +114,7 @@ func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, ob
 	a.labelling.Lock()
 	defer a.labelling.Unlock()
 	holder := a.holder()
-	next.network = namespace.Labels[gateway.NetworkLabel]
+	next.network = namespace.Labels[address.Network]
 	want, ours := "", slices.ContainsFunc(namespace.ManagedFields, managed)
 	if holder != nil {
 		want = holder.Spec.Network
@@ -127,7 +127,7 @@ func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, ob
 	case holder != nil && holder.Name != object.Name:
 		// It is for the other mesh now, which sees to it.
 		if next.left = object.Spec.Leaving; !next.left {
-			next.labelled = troubled("OtherMesh", "the label %s of namespace %s is that of Mesh %s; take the cluster out of one of the two", gateway.NetworkLabel, namespace.Name, holder.Name)
+			next.labelled = troubled("OtherMesh", "the label %s of namespace %s is that of Mesh %s; take the cluster out of one of the two", address.Network, namespace.Name, holder.Name)
 		}
 		return
 	case want == "" && !ours, want != "" && next.network == want:
@@ -136,7 +136,7 @@ func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, ob
 	}
 	labels := map[string]string{}
 	if want != "" {
-		labels[gateway.NetworkLabel] = want
+		labels[address.Network] = want
 	}
 	switch err := a.member.apply(ctx, "namespaces", "Namespace", namespace.Name, namespace.UID, labels); {
 	case err == nil && want == "":
@@ -147,9 +147,9 @@ func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, ob
 	case err == nil:
 		next.network = want
 	case apierrors.IsConflict(err):
-		next.labelled = troubled("SetByOthers", "namespace %s has the label %s=%s, which somebody else has set (%v); remove it there, or call the network so in spec.networks of Mesh %s", namespace.Name, gateway.NetworkLabel, next.network, err, object.Name)
+		next.labelled = troubled("SetByOthers", "namespace %s has the label %s=%s, which somebody else has set (%v); remove it there, or call the network so in spec.networks of Mesh %s", namespace.Name, address.Network, next.network, err, object.Name)
 	default:
-		next.labelled = troubled("NotWritten", "cannot set the label %s of namespace %s; the agent needs to patch it: %v", gateway.NetworkLabel, namespace.Name, err)
+		next.labelled = troubled("NotWritten", "cannot set the label %s of namespace %s; the agent needs to patch it: %v", address.Network, namespace.Name, err)
 	}
 }
 
@@ -230,7 +230,7 @@ func (t *clusterTask) readGateway(ctx context.Context, object *meshv1alpha1.Mesh
 		return err
 	}
 	status := &meshv1alpha1.MemberGatewayStatus{}
-	status.Addresses, status.Message = gateway.Addresses(service, t.nodes, want.Port)
+	status.Addresses, status.Message = address.Of(service, t.nodes, want.Port)
 	if len(status.Addresses) == 0 {
 		t.nodesRead = time.Time{}
 	}
@@ -240,7 +240,7 @@ func (t *clusterTask) readGateway(ctx context.Context, object *meshv1alpha1.Mesh
 
 // readNodes reads nodes if the addresses of a Service depend on them.
 func (t *clusterTask) readNodes(ctx context.Context, service *corev1.Service) error {
-	if _, ok := service.Annotations[gateway.NodeSelectorAnnotation]; !ok || service.Spec.Type != corev1.ServiceTypeNodePort {
+	if _, ok := service.Annotations[address.NodeSelector]; !ok || service.Spec.Type != corev1.ServiceTypeNodePort {
 		t.nodes, t.nodesRead = nil, time.Time{}
 		return nil
 	}

@@ -37,6 +37,8 @@ type Options struct {
 	// Federation and Member are the API servers, and HTTP clients for them.
 	Federation, Member         *rest.Config
 	FederationHTTP, MemberHTTP *http.Client
+	// Metadata reads the member's nodes.
+	Metadata metadata.Interface
 	// InCluster says that this process runs in the member, where the names of Services
 	// are known.
 	InCluster bool
@@ -55,7 +57,6 @@ type Agent struct {
 
 	federation *federation
 	member     *member
-	metadata   metadata.Interface
 	plain      *http.Client // for the version of istiod
 
 	mu      sync.Mutex
@@ -76,9 +77,6 @@ func New(options Options) (*Agent, error) {
 		return nil, fmt.Errorf("client of the federation for meshes: %w", err)
 	}
 	if a.member, err = newMember(options.Member, options.MemberHTTP); err != nil {
-		return nil, fmt.Errorf("client of the member for meshes: %w", err)
-	}
-	if a.metadata, err = metadata.NewForConfigAndClient(options.Member, options.MemberHTTP); err != nil {
 		return nil, fmt.Errorf("client of the member for meshes: %w", err)
 	}
 	a.plain = &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -148,7 +148,7 @@ func (t *nodesTask) write(ctx context.Context, node *metav1.PartialObjectMetadat
 func (t *nodesTask) list(ctx context.Context, options metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return t.worker.agent.metadata.Resource(nodeResource).List(ctx, options)
+	return t.worker.agent.Metadata.Resource(nodeResource).List(ctx, options)
 }
 
 var nodeResource = corev1.SchemeGroupVersion.WithResource("nodes")
@@ -195,7 +195,7 @@ func (t *nodesTask) watch(ctx context.Context) {
 	}
 	ctx, t.end = context.WithCancel(ctx)
 	logger := klog.FromContext(ctx)
-	resource := t.worker.agent.metadata.Resource(nodeResource)
+	resource := t.worker.agent.Metadata.Resource(nodeResource)
 	selected := func(options metav1.ListOptions) metav1.ListOptions {
 		options.LabelSelector = "!" + corev1.LabelTopologyRegion
 		return options

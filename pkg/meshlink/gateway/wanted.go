@@ -10,18 +10,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway/address"
 )
 
 // Istio's names for what a gateway between networks consists of.
 const (
 	// NetworkLabel names the network of a namespace, of a gateway's Service and of
 	// its pods.
-	NetworkLabel = "topology.istio.io/network"
+	NetworkLabel = address.Network
 	// PortLabel is the gateway's port, on its Service, if it is not 15443.
-	PortLabel = "networking.istio.io/gatewayPort"
+	PortLabel = address.Port
 	// NodeSelectorAnnotation on a Service of type NodePort makes nodes its
 	// addresses; its value is a map of labels as JSON.
-	NodeSelectorAnnotation = "traffic.istio.io/nodeSelector"
+	NodeSelectorAnnotation = address.NodeSelector
 
 	// name of Deployment, Service and ServiceAccount in mode Service.
 	name = "istio-eastwestgateway"
@@ -125,4 +126,18 @@ func static(spec *meshv1alpha1.MeshGateway, cluster string) []string {
 		}
 	}
 	return nil
+}
+
+// Static are the addresses that peers take from the Gateway itself in mode
+// GatewayAPI; they come on top of those of its Service. In mode Service the
+// Service has them.
+func Static(spec *meshv1alpha1.MeshGateway, cluster string) []meshv1alpha1.GatewayAddress {
+	if spec.Mode != meshv1alpha1.GatewayAPI {
+		return nil
+	}
+	var addresses []meshv1alpha1.GatewayAddress
+	for _, ip := range static(spec, cluster) {
+		addresses = append(addresses, meshv1alpha1.GatewayAddress{Address: ip, Port: spec.Port})
+	}
+	return addresses
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway/address"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -123,7 +124,7 @@ func TestObjectsBelongTogether(t *testing.T) {
 			}
 		}
 		service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "203.0.113.7"}}
-		addresses, missing := Addresses(service, nil, spec.Gateway.Port)
+		addresses, missing := address.Of(service, nil, spec.Gateway.Port)
 		want := []meshv1alpha1.GatewayAddress{{Address: "203.0.113.7", Port: port}}
 		if diff := cmp.Diff(want, addresses); diff != "" || missing != "" {
 			t.Errorf("missing %q, addresses (-want +got):\n%s", missing, diff)
@@ -155,5 +156,22 @@ func TestNeeded(t *testing.T) {
 				t.Errorf("%s Got %v", tc.reason, got)
 			}
 		})
+	}
+}
+
+func TestStatic(t *testing.T) {
+	spec := defaulted(func(s *meshv1alpha1.MeshSpec) {
+		s.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7"}}}
+	})
+	if got := Static(&spec.Gateway, "eu"); got != nil {
+		t.Errorf("the Service has them already: %v", got)
+	}
+	spec.Gateway.Mode = meshv1alpha1.GatewayAPI
+	want := []meshv1alpha1.GatewayAddress{{Address: "203.0.113.7", Port: 15443}}
+	if diff := cmp.Diff(want, Static(&spec.Gateway, "eu")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := Static(&spec.Gateway, "ap"); got != nil {
+		t.Errorf("of another cluster: %v", got)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"fmt"
 	"time"
 
-	securityv1alpha1 "istio.io/api/security/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod/wire"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
 )
 
@@ -55,12 +55,12 @@ type Signed struct {
 
 // Sign lets istiod sign a request.
 func (c *Client) Sign(ctx context.Context, request *Request, lifetime time.Duration) (*Signed, error) {
-	answer, err := securityv1alpha1.NewIstioCertificateServiceClient(c.conn).CreateCertificate(ctx,
-		&securityv1alpha1.IstioCertificateRequest{Csr: request.csr, ValidityDuration: int64(lifetime.Seconds())})
+	answer := &wire.SignResponse{}
+	err := c.conn.Invoke(ctx, wire.SignMethod, &wire.SignRequest{CSR: request.csr, Seconds: int64(lifetime.Seconds())}, answer)
 	if err != nil {
 		return nil, err
 	}
-	elements := answer.GetCertChain()
+	elements := answer.Chain
 	if len(elements) < 2 {
 		return nil, fmt.Errorf("%w: it returned %d certificates, want one and its root", ErrCA, len(elements))
 	}

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod/wire"
 )
 
 // maxMessage bounds one answer. The page of endpoints has about 1.5 KiB for each.
@@ -31,7 +33,7 @@ func Connect(address string, roots []byte, token func(context.Context) (string, 
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: ServerName, MinVersion: tls.VersionTLS12})),
 		grpc.WithPerRPCCredentials(bearer(token)),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.ForceCodec(wire.Codec{})),
 		// It is in the cluster, or beside us; a proxy for the outer world does not lead there.
 		grpc.WithNoProxy(),
 	)

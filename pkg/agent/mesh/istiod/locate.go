@@ -23,7 +23,7 @@ const (
 )
 
 // ErrNotInstalled means that no Service is one of an istiod.
-var ErrNotInstalled = errors.New("Istio is not installed")
+var ErrNotInstalled = errors.New("no Istio is installed")
 
 // ErrNoAddress means that the Service of istiod is there, but leads nowhere.
 var ErrNoAddress = errors.New("istiod has no address")

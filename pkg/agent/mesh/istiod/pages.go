@@ -9,8 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	"google.golang.org/protobuf/types/known/anypb"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod/wire"
 )
 
 // Cluster is a line of clusterz: a cluster that istiod reads endpoints of.
@@ -152,19 +151,10 @@ func eachShard(data []byte, visit func(Shards)) error {
 	return nil
 }
 
-func decodeEndpoints(resource *anypb.Any) (name string, endpoints []Endpoint, err error) {
-	assignment := &endpointv3.ClusterLoadAssignment{}
-	if err := resource.UnmarshalTo(assignment); err != nil {
-		return "", nil, err
+func endpointsOf(assignment *wire.Assignment) []Endpoint {
+	endpoints := make([]Endpoint, 0, len(assignment.Endpoints))
+	for _, e := range assignment.Endpoints {
+		endpoints = append(endpoints, Endpoint(net.JoinHostPort(e.Address, strconv.FormatUint(uint64(e.Port), 10))))
 	}
-	for _, locality := range assignment.Endpoints {
-		for _, e := range locality.LbEndpoints {
-			socket := e.GetEndpoint().GetAddress().GetSocketAddress()
-			if socket == nil {
-				continue
-			}
-			endpoints = append(endpoints, Endpoint(net.JoinHostPort(socket.GetAddress(), strconv.FormatUint(uint64(socket.GetPortValue()), 10))))
-		}
-	}
-	return assignment.ClusterName, endpoints, nil
+	return endpoints
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/grpc"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod/wire"
 )
 
 const (
@@ -31,44 +31,36 @@ type Node struct {
 	ServiceAccount string
 }
 
-func (n *Node) proto() (*corev3.Node, error) {
-	metadata, err := structpb.NewStruct(map[string]any{
-		"CLUSTER_ID": n.ClusterID, "NETWORK": n.Network, "NAMESPACE": meshv1alpha1.IstioNamespace,
-		"SERVICE_ACCOUNT": n.ServiceAccount, "NAME": proxyName, "INSTANCE_IPS": proxyIPs,
-	})
-	if err != nil {
-		return nil, err
-	}
+func (n *Node) wire() *wire.Node {
 	const namespace = meshv1alpha1.IstioNamespace
-	return &corev3.Node{
-		Id:       fmt.Sprintf("router~%s~%s.%s~%s.svc.cluster.local", proxyIP, proxyName, namespace, namespace),
-		Metadata: metadata,
-	}, nil
+	return &wire.Node{
+		ID: fmt.Sprintf("router~%s~%s.%s~%s.svc.cluster.local", proxyIP, proxyName, namespace, namespace),
+		Metadata: map[string]string{
+			"CLUSTER_ID": n.ClusterID, "NETWORK": n.Network, "NAMESPACE": namespace,
+			"SERVICE_ACCOUNT": n.ServiceAccount, "NAME": proxyName, "INSTANCE_IPS": proxyIPs,
+		},
+	}
 }
 
 // Session is an xDS stream.
 type Session struct {
-	stream discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient
+	stream grpc.ClientStream
 	cancel context.CancelFunc
-	node   *corev3.Node // until it was sent
+	node   *wire.Node // until it was sent
 }
 
 // Open opens a stream, which ends with the context life or Close. The context ctx bounds
 // how long that takes.
 func (c *Client) Open(ctx, life context.Context, node Node) (*Session, error) {
-	proto, err := node.proto()
-	if err != nil {
-		return nil, err
-	}
 	life, cancel := context.WithCancel(life)
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(c.conn).StreamAggregatedResources(life)
+	stream, err := c.conn.NewStream(life, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, wire.StreamMethod)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	return &Session{stream: stream, cancel: cancel, node: proto}, nil
+	return &Session{stream: stream, cancel: cancel, node: node.wire()}, nil
 }
 
 // Close ends the stream.
@@ -77,7 +69,7 @@ func (s *Session) Close() { s.cancel() }
 // ask sends a request and returns the first answer that is one to it. The stream ends
 // with the context: an answer that comes later would be taken for one to another
 // question.
-func (s *Session) ask(ctx context.Context, request *discoveryv3.DiscoveryRequest, mine func(*discoveryv3.DiscoveryResponse) bool) (*discoveryv3.DiscoveryResponse, error) {
+func (s *Session) ask(ctx context.Context, request *wire.Request, mine func(*wire.Response) bool) (*wire.Response, error) {
 	stop := context.AfterFunc(ctx, s.cancel)
 	defer stop()
 	fail := func(err error) error {
@@ -91,8 +83,8 @@ func (s *Session) ask(ctx context.Context, request *discoveryv3.DiscoveryRequest
 		return nil, fail(err)
 	}
 	for {
-		response, err := s.stream.Recv()
-		if err != nil {
+		response := &wire.Response{}
+		if err := s.stream.RecvMsg(response); err != nil {
 			return nil, fail(err)
 		}
 		if mine(response) {
@@ -101,23 +93,24 @@ func (s *Session) ask(ctx context.Context, request *discoveryv3.DiscoveryRequest
 	}
 }
 
-func (s *Session) send(request *discoveryv3.DiscoveryRequest) error {
+func (s *Session) send(request *wire.Request) error {
 	request.Node, s.node = s.node, nil
-	err := s.stream.Send(request)
-	if err == nil {
-		return nil
+	err := s.stream.SendMsg(request)
+	if !errors.Is(err, io.EOF) {
+		return err
 	}
-	// Why a stream has ended is what is received from it.
-	if _, received := s.stream.Recv(); received != nil {
-		return received
+	// The stream has ended; why is what is received from it.
+	for {
+		if err := s.stream.RecvMsg(&wire.Response{}); err != nil {
+			return err
+		}
 	}
-	return err
 }
 
 // page reads a debug page.
 func (s *Session) page(ctx context.Context, name string) ([]byte, error) {
-	answer, err := s.ask(ctx, &discoveryv3.DiscoveryRequest{TypeUrl: debugType, ResourceNames: []string{name}},
-		func(r *discoveryv3.DiscoveryResponse) bool { return r.TypeUrl == debugType })
+	answer, err := s.ask(ctx, &wire.Request{TypeURL: debugType, Names: []string{name}},
+		func(r *wire.Response) bool { return r.TypeURL == debugType })
 	if err != nil {
 		return nil, fmt.Errorf("debug page %s: %w", name, err)
 	}
@@ -132,20 +125,20 @@ func (s *Session) page(ctx context.Context, name string) ([]byte, error) {
 func (s *Session) Endpoints(ctx context.Context, clusters []string) (map[string][]Endpoint, error) {
 	// Pushes to a former subscription came before the answer to any page that was asked
 	// for since, so the first answer of this type is ours.
-	answer, err := s.ask(ctx, &discoveryv3.DiscoveryRequest{TypeUrl: endpointType, ResourceNames: slices.Clone(clusters)},
-		func(r *discoveryv3.DiscoveryResponse) bool { return r.TypeUrl == endpointType })
+	answer, err := s.ask(ctx, &wire.Request{TypeURL: endpointType, Names: slices.Clone(clusters)},
+		func(r *wire.Response) bool { return r.TypeURL == endpointType })
 	if err != nil {
 		return nil, fmt.Errorf("endpoints: %w", err)
 	}
 	found := make(map[string][]Endpoint, len(clusters))
 	for _, resource := range answer.Resources {
-		name, endpoints, err := decodeEndpoints(resource)
-		if err != nil {
+		var assignment wire.Assignment
+		if err := assignment.Unmarshal(resource.Value); err != nil {
 			return nil, fmt.Errorf("endpoints: %w: %w", ErrPage, err)
 		}
-		found[name] = endpoints
+		found[assignment.Cluster] = endpointsOf(&assignment)
 	}
-	end := &discoveryv3.DiscoveryRequest{TypeUrl: endpointType, VersionInfo: answer.VersionInfo, ResponseNonce: answer.Nonce}
+	end := &wire.Request{TypeURL: endpointType, Version: answer.Version, Nonce: answer.Nonce}
 	if err := s.send(end); err != nil {
 		return nil, fmt.Errorf("endpoints: %w", err)
 	}

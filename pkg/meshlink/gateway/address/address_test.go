@@ -1,4 +1,4 @@
-package gateway
+package address
 
 import (
 	"slices"
@@ -30,7 +30,7 @@ func ingress(all ...corev1.LoadBalancerIngress) func(*corev1.Service) {
 
 func onNodes(selector string, port int32) func(*corev1.Service) {
 	return func(s *corev1.Service) {
-		s.Annotations = map[string]string{NodeSelectorAnnotation: selector}
+		s.Annotations = map[string]string{NodeSelector: selector}
 		s.Spec.Ports[1].NodePort = port
 	}
 }
@@ -47,7 +47,7 @@ func external(ip string) corev1.NodeAddress {
 	return corev1.NodeAddress{Type: corev1.NodeExternalIP, Address: ip}
 }
 
-func TestAddresses(t *testing.T) {
+func TestOf(t *testing.T) {
 	edge := map[string]string{"edge": "true"}
 	nodes := []corev1.Node{
 		node("a", edge, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}, external("203.0.113.1"), external("203.0.113.9")),
@@ -71,7 +71,7 @@ func TestAddresses(t *testing.T) {
 		"StaticNodes":   {reason: "Static addresses replace those of nodes, at the node port.", service: gatewayService(corev1.ServiceTypeNodePort, onNodes("{}", 30443), externalIPs("198.51.100.1")), want: []string{"198.51.100.1"}, wantAt: 30443},
 		"NoNodes":       {reason: "No node has that label.", service: gatewayService(corev1.ServiceTypeNodePort, onNodes(`{"edge":"no"}`, 30443)), missing: "ExternalIP"},
 		"NoNodePort":    {reason: "The API server has not chosen it yet.", service: gatewayService(corev1.ServiceTypeNodePort, onNodes("{}", 0)), missing: "node port"},
-		"NoAnnotation":  {reason: "istiod does not look at nodes then.", service: gatewayService(corev1.ServiceTypeNodePort), missing: NodeSelectorAnnotation},
+		"NoAnnotation":  {reason: "istiod does not look at nodes then.", service: gatewayService(corev1.ServiceTypeNodePort), missing: NodeSelector},
 		"BadAnnotation": {reason: "It cannot be read.", service: gatewayService(corev1.ServiceTypeNodePort, onNodes("edge=true", 30443)), missing: "JSON"},
 		"ClusterIP":     {reason: "Only with addresses.", service: gatewayService(corev1.ServiceTypeClusterIP), missing: "spec.gateway.addresses"},
 		"Static":        {reason: "There they are.", service: gatewayService(corev1.ServiceTypeClusterIP, externalIPs("198.51.100.1")), want: []string{"198.51.100.1"}, wantAt: 15443},
@@ -87,7 +87,7 @@ func TestAddresses(t *testing.T) {
 			for _, address := range tc.want {
 				want = append(want, meshv1alpha1.GatewayAddress{Address: address, Port: tc.wantAt})
 			}
-			got, missing := Addresses(tc.service, nodes, tc.port)
+			got, missing := Of(tc.service, nodes, tc.port)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
@@ -98,9 +98,9 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestAddressesOrMissing: there is always either an address or the way to one, and
+// TestOfOrMissing: there is always either an address or the way to one, and
 // the order in which a cloud or the API server lists things makes no difference.
-func TestAddressesOrMissing(t *testing.T) {
+func TestOfOrMissing(t *testing.T) {
 	ip := rapid.SampledFrom([]string{"203.0.113.1", "203.0.113.2", "203.0.113.3"})
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom([]corev1.ServiceType{corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort, corev1.ServiceTypeClusterIP}).Draw(t, "type")
@@ -115,33 +115,16 @@ func TestAddressesOrMissing(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "nodes") {
 			nodes = append(nodes, node("n", map[string]string{"edge": rapid.SampledFrom([]string{"true", "false"}).Draw(t, "edge")}, external(ip.Draw(t, "ip"))))
 		}
-		got, missing := Addresses(s, nodes, 15443)
+		got, missing := Of(s, nodes, 15443)
 		if (len(got) == 0) == (missing == "") {
 			t.Fatalf("addresses %v, missing %q", got, missing)
 		}
 		slices.Reverse(s.Status.LoadBalancer.Ingress)
 		slices.Reverse(s.Spec.ExternalIPs)
 		slices.Reverse(nodes)
-		again, _ := Addresses(s, nodes, 15443)
+		again, _ := Of(s, nodes, 15443)
 		if diff := cmp.Diff(got, again); diff != "" {
 			t.Fatalf("the order matters:\n%s", diff)
 		}
 	})
-}
-
-func TestStatic(t *testing.T) {
-	spec := defaulted(func(s *meshv1alpha1.MeshSpec) {
-		s.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7"}}}
-	})
-	if got := Static(&spec.Gateway, "eu"); got != nil {
-		t.Errorf("the Service has them already: %v", got)
-	}
-	spec.Gateway.Mode = meshv1alpha1.GatewayAPI
-	want := []meshv1alpha1.GatewayAddress{{Address: "203.0.113.7", Port: 15443}}
-	if diff := cmp.Diff(want, Static(&spec.Gateway, "eu")); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if got := Static(&spec.Gateway, "ap"); got != nil {
-		t.Errorf("of another cluster: %v", got)
-	}
 }

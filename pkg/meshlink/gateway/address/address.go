@@ -1,4 +1,4 @@
-package gateway
+package address
 
 import (
 	"encoding/json"
@@ -12,15 +12,15 @@ import (
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 )
 
-// Addresses are where istiods of peers will send traffic that goes to the Service
+// Of are where istiods of peers will send traffic that goes to the Service
 // of a gateway, in order; port is the gateway's port of the Service. When there are
 // none, missing says what has to be done so that there are.
-func Addresses(service *corev1.Service, nodes []corev1.Node, port int32) (addresses []meshv1alpha1.GatewayAddress, missing string) {
+func Of(service *corev1.Service, nodes []corev1.Node, port int32) (addresses []meshv1alpha1.GatewayAddress, missing string) {
 	at := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
 	if at < 0 {
 		return nil, fmt.Sprintf("Service %s/%s has no port %d; peers of Istio do not take it for a gateway then", service.Namespace, service.Name, port)
 	}
-	selector, byNodes := service.Annotations[NodeSelectorAnnotation]
+	selector, byNodes := service.Annotations[NodeSelector]
 	byNodes = byNodes && service.Spec.Type == corev1.ServiceTypeNodePort
 
 	hosts := balancer(service)
@@ -33,7 +33,7 @@ func Addresses(service *corev1.Service, nodes []corev1.Node, port int32) (addres
 		if len(hosts) == 0 {
 			var err error
 			if hosts, err = nodeIPs(nodes, selector); err != nil {
-				return nil, fmt.Sprintf("Service %s/%s: annotation %s: %v", service.Namespace, service.Name, NodeSelectorAnnotation, err)
+				return nil, fmt.Sprintf("Service %s/%s: annotation %s: %v", service.Namespace, service.Name, NodeSelector, err)
 			}
 		}
 	}
@@ -101,22 +101,8 @@ func wayOut(service *corev1.Service, byNodes bool, selector string) string {
 	case service.Spec.Type == corev1.ServiceTypeLoadBalancer:
 		return object + " has no address from a load balancer; look at its events, or if the cluster has no load balancers, use serviceType NodePort or " + static
 	case service.Spec.Type == corev1.ServiceTypeNodePort:
-		return fmt.Sprintf("%s has no annotation %s, without which Istio takes no node for its address; was it changed by hand?", object, NodeSelectorAnnotation)
+		return fmt.Sprintf("%s has no annotation %s, without which Istio takes no node for its address; was it changed by hand?", object, NodeSelector)
 	default:
 		return object + " is of type " + string(service.Spec.Type) + " and has no address that peers reach; " + static
 	}
-}
-
-// Static are the addresses that peers take from the Gateway itself in mode
-// GatewayAPI; they come on top of those of its Service. In mode Service the
-// Service has them.
-func Static(spec *meshv1alpha1.MeshGateway, cluster string) []meshv1alpha1.GatewayAddress {
-	if spec.Mode != meshv1alpha1.GatewayAPI {
-		return nil
-	}
-	var addresses []meshv1alpha1.GatewayAddress
-	for _, ip := range static(spec, cluster) {
-		addresses = append(addresses, meshv1alpha1.GatewayAddress{Address: ip, Port: spec.Port})
-	}
-	return addresses
 }
