@@ -82,7 +82,8 @@ func (f *federation) reportStub(ctx context.Context, of projection.Key, work str
 		ref := b.GetSpec().Resource
 		service := corev1.ObjectReference{APIVersion: ref.APIVersion, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID}
 		f.recorder.Event(ctx, service, corev1.EventTypeWarning, names.EventStubNotApplied, fmt.Sprintf(
-			"cluster %s calls this Service and cannot have a stub of it: %s", item.ClusterName, item.AppliedMessage))
+			"cluster %s calls this Service and cannot have a stub of it. A stub takes nothing over; if there is to be none, annotate the Service with %s=false. It said: %s",
+			item.ClusterName, meshv1alpha1.StubLabel, item.AppliedMessage))
 	}
 	return there
 }

@@ -183,8 +183,8 @@ func TestWhatAStubIs(t *testing.T) {
 			p.SetLinks(calls("ap>eu"))
 			template := service("web", test.spec)
 			template.SetLabels(map[string]string{"team": "a"})
-			template.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(
-				`{"f:spec":{"f:healthCheckNodePort":{},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{"f:nodePort":{}}}}}`)}}})
+			template.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(
+				`{"f:spec":{"f:healthCheckNodePort":{},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{"f:nodePort":{}}}}}`)}})
 			template.SetAnnotations(map[string]string{names.ConflictResolutionAnnotation: "overwrite", "mine": "x"})
 			p.SetTemplate(template)
 			b := serviceOn("web", "eu")
