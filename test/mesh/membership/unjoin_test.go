@@ -3,11 +3,13 @@ package membership
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -53,6 +55,15 @@ func TestAnUnjoinedClusterReadsNobody(t *testing.T) {
 			}
 		})
 	}
+	// The Mesh still names it, and says so.
+	s.Becomes(meshlab.Mesh, "it is said that us is missing", func(mesh *meshv1alpha1.Mesh) error {
+		ready := meta.FindStatusCondition(mesh.Status.Conditions, meshv1alpha1.ConditionReady)
+		if ready == nil || ready.Reason != "ClusterMissing" || !strings.Contains(ready.Message, "us") || !strings.Contains(ready.Message, "join it, or remove the name") {
+			return fmt.Errorf("said is: %+v", ready)
+		}
+		return nil
+	})
+	s.Edit(meshlab.Mesh, `{"spec":{"clusterAffinity":{"clusterNames":["eu","ap"]}}}`)
 	s.Ready(meshlab.Mesh, "2/2", "2/2")
 	for peer, other := range map[string]string{"eu": "ap", "ap": "eu"} {
 		s.Synced(peer, other)
@@ -65,6 +76,7 @@ func TestAnUnjoinedClusterReadsNobody(t *testing.T) {
 	require.Empty(t, failed)
 
 	// An agent that starts joins its cluster.
+	s.Edit(meshlab.Mesh, `{"spec":{"clusterAffinity":{"clusterNames":["eu","ap","us"]}}}`)
 	s.Crash("agent-us")
 	s.Ready(meshlab.Mesh, "3/3", "6/6")
 	s.Synced("us", "eu", "ap")

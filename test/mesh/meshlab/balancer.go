@@ -21,10 +21,23 @@ const (
 
 // eastWest is what runs behind a Service of type LoadBalancer.
 type eastWest struct {
-	*traffic.Gateway
 	proxy *ads.Client
+	// listens is nil until istiod has told on what and where to, as with Envoy.
+	listens *traffic.Gateway
 	// of is the Service, and the network that it is for.
 	of string
+}
+
+// told says whether istiod has told a gateway all that it needs.
+func (e *eastWest) told() bool {
+	view, _ := e.proxy.View()
+	passages := view.Passages[traffic.GatewayPort]
+	for i := range passages {
+		if !view.Destinations[passages[i].Destination].Known {
+			return false
+		}
+	}
+	return len(passages) > 0
 }
 
 // balance gives the gateway's Service its address, and runs the gateway there.
@@ -63,23 +76,27 @@ func (p *plane) balance(ctx context.Context) error {
 
 func (p *plane) runGateway(service *corev1.Service) error {
 	of := string(service.UID) + service.Labels[networkLabel]
-	if p.gateway != nil && p.gateway.of == of {
+	if p.gateway != nil && p.gateway.of != of {
+		p.closeGateway()
+	}
+	if p.gateway == nil {
+		proxy, err := p.connect(ads.Node{
+			Type: ads.Router, Pod: service.Name + "-0", Namespace: service.Namespace, ServiceAccount: service.Name,
+			NetworkView: []string{service.Labels[networkLabel]}, Labels: service.Spec.Selector,
+		})
+		if err != nil {
+			return err
+		}
+		p.gateway = &eastWest{proxy: proxy, of: of}
+	}
+	if p.gateway.listens != nil || !p.gateway.told() {
 		return nil
 	}
-	p.closeGateway()
 	listener, err := traffic.Listen(p.ip)
 	if err != nil {
 		return err
 	}
-	proxy, err := p.connect(ads.Node{
-		Type: ads.Router, Pod: service.Name + "-0", Namespace: service.Namespace, ServiceAccount: service.Name,
-		NetworkView: []string{service.Labels[networkLabel]}, Labels: service.Spec.Selector,
-	})
-	if err != nil {
-		_ = listener.Close()
-		return err
-	}
-	p.gateway = &eastWest{Gateway: traffic.NewGateway(listener, proxy, p.addresses, p.network), proxy: proxy, of: of}
+	p.gateway.listens = traffic.NewGateway(listener, p.gateway.proxy, p.addresses, p.network)
 	return nil
 }
 
@@ -97,7 +114,9 @@ func (p *plane) closeGateway() {
 	if p.gateway == nil {
 		return
 	}
-	_ = p.gateway.Close()
+	if p.gateway.listens != nil {
+		_ = p.gateway.listens.Close()
+	}
 	p.gateway.proxy.Close()
 	p.gateway = nil
 }

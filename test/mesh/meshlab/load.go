@@ -2,6 +2,7 @@ package meshlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -32,8 +33,17 @@ type call struct {
 	err    error
 }
 
-// StartLoad calls until the test ends, or Stop.
+// StartLoad calls until the test ends, or Stop. It begins when the caller has
+// endpoints.
 func (s *Session) StartLoad(from string) *Load {
+	s.Helper()
+	s.Await("a workload of "+from+" is told endpoints of hello", func() error {
+		endpoints, err := s.HelloEndpoints(from)
+		if err == nil && len(endpoints) == 0 {
+			err = errors.New("none")
+		}
+		return err
+	})
 	l := &Load{s: s, from: from}
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(s.Context())

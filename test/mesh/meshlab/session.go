@@ -33,13 +33,16 @@ func (l *Lab) Begin(t testing.TB) *Session {
 			t.Log(l.report())
 		}
 	})
+	for _, name := range Names {
+		if _, err := s.Try(lab.Fed, "get", "cluster", name); err != nil {
+			s.Crash("agent-" + name) // it joins again
+		}
+		s.Shows(lab.Fed, "True", "get", "cluster", name, `--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	}
 	for _, mesh := range strings.Fields(s.Run(lab.Fed, "get", meshes, "--output=jsonpath={.items[*].metadata.name}")) {
 		s.Dissolve(mesh)
 	}
 	s.NoHello()
-	for _, name := range Names {
-		s.Shows(lab.Fed, "True", "get", "cluster", name, `--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
-	}
 	l.Wire(nil)
 	return s
 }
