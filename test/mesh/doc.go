@@ -23,6 +23,8 @@
 //
 //   - /debug/clusterz: istiod's own cluster, without a secretName, has the
 //     CLUSTER_ID; a peer is there from when its secret was read.
+//   - /debug/clusterz says syncing for a moment when a remote secret changes. The
+//     peer's endpoints stay meanwhile.
 //   - /debug/networkz: null without gateways. Gateways of the own cluster are in
 //     it, too. A change of a Service's status is seen within 0.1 s.
 //   - /debug/networkz keeps the gateway of a Service that has lost its last address

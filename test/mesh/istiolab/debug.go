@@ -22,6 +22,10 @@ type Cluster struct {
 // Synced is the SyncStatus of a cluster whose objects istiod knows.
 const Synced = "synced"
 
+// Syncing is the SyncStatus of a cluster that istiod begins to read, or begins to
+// read with another remote secret.
+const Syncing = "syncing"
+
 // Gateway is a line of /debug/networkz: an address through which a network is
 // reached.
 type Gateway struct {

@@ -58,6 +58,30 @@ func (s *Session) SyncedNow(in string, peers ...string) error {
 	return nil
 }
 
+// ReadsNow says whether a member's istiod has lost sight of peers: all are in
+// clusterz, and endpoints of hello are there for each. While a remote secret changes
+// clusterz says syncing, and the endpoints stay.
+func (s *Session) ReadsNow(in string, peers ...string) error {
+	istiod := s.Mesh.Members[in].Istiod
+	clusters, err := istiod.Clusters(s.Context())
+	if err != nil {
+		return err
+	}
+	shards, err := istiod.Endpoints(s.Context(), "default", "hello")
+	if err != nil {
+		return err
+	}
+	for _, peer := range peers {
+		if state := clusters[peer].SyncStatus; state != istiolab.Synced && state != istiolab.Syncing {
+			return fmt.Errorf("clusterz of %s shows %s as %q", in, peer, state)
+		}
+		if len(shards[peer]) == 0 {
+			return fmt.Errorf("istiod of %s has no endpoints of %s", in, peer)
+		}
+	}
+	return nil
+}
+
 // Gateways waits until networkz of a member's istiod has the gateways of these
 // members. It may have others: istiod 1.31 does not let go of a gateway whose
 // Service has lost its address, or whose cluster is no longer read.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
@@ -39,8 +40,10 @@ func takeOver(s *meshlab.Session, name string, time clock.WithTicker) (giveBack 
 	require.NoError(s, err)
 	memberHTTP, err := rest.HTTPClientFor(member)
 	require.NoError(s, err)
+	nodes, err := metadata.NewForConfigAndClient(member, memberHTTP)
+	require.NoError(s, err)
 	agent, err := mesh.New(mesh.Options{
-		Cluster: name, Federation: federation, FederationHTTP: federationHTTP, Member: member, MemberHTTP: memberHTTP,
+		Cluster: name, Federation: federation, FederationHTTP: federationHTTP, Member: member, MemberHTTP: memberHTTP, Metadata: nodes,
 		Admit: func(context.Context) error { return nil }, Refused: func() bool { return false }, Clock: time,
 	})
 	require.NoError(s, err)
@@ -75,7 +78,7 @@ func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
 	peers := meshlab.Others("eu")
 	for _, peer := range peers {
 		s.Await(peer+" has another token for eu", func() error {
-			if err := s.SyncedNow(peer, meshlab.Others(peer)...); err != nil {
+			if err := s.ReadsNow(peer, meshlab.Others(peer)...); err != nil {
 				s.Fatal(err)
 			}
 			if s.Token(peer, "eu") == before[pair{peer, "eu"}] {

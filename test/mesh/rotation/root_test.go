@@ -100,13 +100,16 @@ func stages(s *meshlab.Session, stage trust.Stage) *meshv1alpha1.Mesh {
 	})
 }
 
-// raise asks for another root.
+// raise asks for another root. A Mesh that was made anew begins to count at 1 and
+// finds the root that it had, so it may take more than one step.
 func raise(s *meshlab.Session) (generation int64) {
 	s.Helper()
 	mesh, err := s.GetMesh(meshlab.Mesh)
 	require.NoError(s, err)
-	generation = mesh.Spec.Trust.RootGeneration + 1
-	s.Edit(meshlab.Mesh, fmt.Sprintf(`{"spec":{"trust":{"rootGeneration":%d}}}`, generation))
+	generation = mesh.Status.Trust.RootGeneration + 1
+	for wanted := mesh.Spec.Trust.RootGeneration + 1; wanted <= generation; wanted++ {
+		s.Edit(meshlab.Mesh, fmt.Sprintf(`{"spec":{"trust":{"rootGeneration":%d}}}`, wanted))
+	}
 	return generation
 }
 

@@ -76,7 +76,7 @@ func TestTokensChangeAndNoCallFails(t *testing.T) {
 	for _, p := range pairs() {
 		s.Await(fmt.Sprintf("%s has another token for %s", p.from, p.to), func() error {
 			for _, name := range meshlab.Names {
-				if err := s.SyncedNow(name, meshlab.Others(name)...); err != nil {
+				if err := s.ReadsNow(name, meshlab.Others(name)...); err != nil {
 					s.Fatal(err)
 				}
 			}
