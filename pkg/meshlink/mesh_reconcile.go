@@ -9,8 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -28,6 +31,9 @@ const (
 	retryToken = 5 * time.Second
 )
 
+// reasonWriteFailed is the reason of Ready when something could not be written.
+const reasonWriteFailed = "WriteFailed"
+
 // errNotYet means that what is needed for a picture has not been read yet.
 var errNotYet = errors.New("the caches are not filled yet")
 
@@ -37,8 +43,9 @@ type Reconciler struct {
 	Mesh func(ctx context.Context, name string) (*meshv1alpha1.Mesh, error)
 	// Picture reads all that a plan follows from; errNotYet when that takes longer.
 	Picture func(ctx context.Context, mesh *meshv1alpha1.Mesh) (*plan.Picture, error)
-	// Write makes one write.
-	Write func(ctx context.Context, w plan.Write) error
+	// Write makes one write and gives the object as it is stored then. What the write
+	// has is not changed: objects of a plan share parts.
+	Write func(ctx context.Context, w plan.Write) (client.Object, error)
 	// WriteStatus writes the status, on the condition that the Mesh is still the one
 	// that was read.
 	WriteStatus func(ctx context.Context, mesh *meshv1alpha1.Mesh, status meshv1alpha1.MeshStatus) (*meshv1alpha1.Mesh, error)
@@ -65,10 +72,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	switch {
 	case errors.Is(err, errNotYet):
 		return reconcile.Result{RequeueAfter: retryBehind}, nil
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+	case apierrors.IsConflict(err):
 		return reconcile.Result{RequeueAfter: retryConflict}, nil
 	case err != nil:
-		return reconcile.Result{}, fmt.Errorf("mesh %s: %w", mesh.Name, err)
+		return reconcile.Result{}, errors.Join(fmt.Errorf("mesh %s: %w", mesh.Name, err), r.confess(ctx, mesh.Name, err))
 	}
 	return reconcile.Result{RequeueAfter: again}, nil
 }
@@ -88,13 +95,12 @@ func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Du
 		return 0, err
 	}
 	for _, w := range next.Writes {
-		if err := r.write(ctx, mesh.Name, w); err != nil {
+		written, err := r.write(ctx, mesh.Name, w)
+		if err != nil {
 			return 0, err
 		}
-		if w.Object.GetName() == mesh.Name {
-			if written, ok := w.Object.(*meshv1alpha1.Mesh); ok {
-				mesh = written
-			}
+		if m, ok := written.(*meshv1alpha1.Mesh); ok {
+			mesh = m
 		}
 	}
 	if next.Gone {
@@ -106,13 +112,14 @@ func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Du
 	return r.until(picture, next), nil
 }
 
-func (r *Reconciler) write(ctx context.Context, mesh string, w plan.Write) error {
-	if err := r.Write(ctx, w); err != nil {
-		return fmt.Errorf("%s of %T %s: %w", w.Verb, w.Object, nameOf(w.Object), err)
+func (r *Reconciler) write(ctx context.Context, mesh string, w plan.Write) (client.Object, error) {
+	written, err := r.Write(ctx, w)
+	if err != nil {
+		return nil, fmt.Errorf("%s of %T %s: %w", w.Verb, w.Object, nameOf(w.Object), err)
 	}
-	r.journal.note(mesh, w, r.Clock.Now())
+	r.journal.note(mesh, plan.Write{Verb: w.Verb, Object: written, Was: w.Was}, r.Clock.Now())
 	klog.FromContext(ctx).V(2).Info("Written for a mesh", "verb", w.Verb, "kind", fmt.Sprintf("%T", w.Object), "object", nameOf(w.Object))
-	return nil
+	return written, nil
 }
 
 // writeStatus writes the status if it says something else than the one there, and
@@ -135,6 +142,29 @@ func (r *Reconciler) writeStatus(ctx context.Context, mesh *meshv1alpha1.Mesh, n
 		r.Recorder.Event(ctx, about, kind, e.Reason, e.Note)
 	}
 	return nil
+}
+
+// confess says in the status that something could not be written. What else is there
+// stays: it is not known any better.
+func (r *Reconciler) confess(ctx context.Context, name string, failed error) error {
+	mesh, err := r.Mesh(ctx, name)
+	if err != nil || mesh == nil {
+		return err
+	}
+	status := mesh.Status.DeepCopy()
+	changed := meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: meshv1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reasonWriteFailed,
+		Message:            fmt.Sprintf("the federation does not take what the Mesh needs, which is tried again: %v", failed),
+		ObservedGeneration: mesh.Generation, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+	})
+	if !changed {
+		return nil
+	}
+	written, err := r.WriteStatus(ctx, mesh, *status)
+	if err == nil {
+		r.journal.note(mesh.Name, plan.Write{Verb: plan.Update, Object: written, Was: mesh}, r.Clock.Now())
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // until is when to look again.

@@ -24,10 +24,13 @@ func (m *Member) Run(member *meshv1alpha1.MeshMember, peer func(name string) *Me
 			Type: meshv1alpha1.ConditionLeft, Status: metav1.ConditionTrue, Reason: "TakenBack",
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)), ObservedGeneration: member.Generation,
 		}}
-	} else {
+	} else if !m.Unlabelled {
 		m.network = spec.Network
 	}
 	m.reportIstiod(status)
+	if m.Unlabelled {
+		status.Network = spec.Network
+	}
 	if gateway := spec.Gateway; gateway != nil {
 		if addresses, ok := m.gatewayAddresses(gateway.ServiceName, gateway.Port); ok {
 			status.Gateway = &meshv1alpha1.MemberGatewayStatus{Addresses: addresses}
@@ -104,7 +107,7 @@ func (m *Member) endUnused(inUse []meshv1alpha1.TokenGeneration) {
 	for i := len(m.tokens) - 1; i >= 0; i-- {
 		hash := m.tokens[i].data.Hash()
 		used := slices.ContainsFunc(inUse, func(g meshv1alpha1.TokenGeneration) bool { return g.Token == hash })
-		if later && !used {
+		if later && !used || m.Hasty && i < len(m.tokens)-1 {
 			m.tokens[i].ended = true
 		}
 		later = later || used

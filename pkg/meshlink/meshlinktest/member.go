@@ -33,6 +33,9 @@ type Member struct {
 	// Restarts starts istiod again when its CA has come and it was started without,
 	// as people are asked to.
 	Restarts bool
+	// Hasty has its agent end every token but the newest; Unlabelled has it say that
+	// its network is labelled, when it is not. They are for tests of tests.
+	Hasty, Unlabelled bool
 	// Regions that its nodes have.
 	Regions []string
 

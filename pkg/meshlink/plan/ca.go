@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
@@ -28,7 +29,7 @@ func (r *round) planCA(c *cluster) error {
 		c.ca.issued, c.ca.given = issued(work, r.now)
 	}
 	c.ca.verdict = trust.Judge(r.mesh.Name, c.name, r.found(c), r.mesh.Spec.Trust.Adopt)
-	if r.store != nil && c.ca.verdict.Write && !(c.phase == leaving && c.clean) && !r.deleting() {
+	if r.store != nil && c.ca.verdict.Write && (c.phase == active || !c.clean) && !r.deleting() {
 		if err := r.chooseSigner(c); err != nil {
 			return err
 		}
@@ -229,24 +230,11 @@ func (r *round) caWork(c *cluster) (*workv1alpha1.Work, error) {
 	if c.ca.signer == nil || c.ca.roots == nil {
 		return nil, nil
 	}
-	data, err := trust.CACerts(c.ca.signer, c.ca.roots, r.now)
-	if err != nil {
-		return nil, r.fail(c, "CA", err)
-	}
-	if was := secretOf(c.works[PartCA]); was != nil && c.ca.issued != nil && c.ca.issued.Fingerprint() == c.ca.signer.Fingerprint() {
-		// The same key can be written in several ways.
-		data[trust.CAKeyKey], data[trust.CertChainKey] = was.Data[trust.CAKeyKey], was.Data[trust.CertChainKey]
-	}
-	work, err := newWork(r.mesh.Name, c.name, PartCA, &corev1.Secret{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: meshv1alpha1.IstioNamespace, Name: trust.CACertsSecret,
-			Labels: map[string]string{meshv1alpha1.MeshLabel: r.mesh.Name},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: data,
-	})
-	if err != nil {
+	work := &workv1alpha1.Work{ObjectMeta: metadata(r.mesh.Name, c.name, WorkName(r.mesh.Name, PartCA))}
+	if c.ca.signer == c.ca.issued && slices.Equal(c.ca.given, r.store.State.Want().Roots) {
+		// The same CA can be written in several ways; this is the one that is there.
+		work.Spec = *c.works[PartCA].Spec.DeepCopy()
+	} else if err := r.fillCA(c, work); err != nil {
 		return nil, r.fail(c, "CA", err)
 	}
 	// Its workloads live by it: the cluster keeps it when it leaves.
@@ -256,6 +244,27 @@ func (r *round) caWork(c *cluster) (*workv1alpha1.Work, error) {
 		work.Annotations = map[string]string{names.ConflictResolutionAnnotation: "overwrite"}
 	}
 	return work, nil
+}
+
+func (r *round) fillCA(c *cluster, work *workv1alpha1.Work) error {
+	data, err := trust.CACerts(c.ca.signer, c.ca.roots, r.now)
+	if err != nil {
+		return err
+	}
+	raw, err := encode(&corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: meshv1alpha1.IstioNamespace, Name: trust.CACertsSecret,
+			Labels: map[string]string{meshv1alpha1.MeshLabel: r.mesh.Name},
+		},
+		Type: corev1.SecretTypeOpaque,
+		Data: data,
+	})
+	if err != nil {
+		return err
+	}
+	work.Spec.Workload.Manifests = []workv1alpha1.Manifest{{RawExtension: runtime.RawExtension{Raw: raw}}}
+	return nil
 }
 
 // takesOver says whether the agent may overwrite a Secret that has none of its marks:

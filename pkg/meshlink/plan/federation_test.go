@@ -45,7 +45,10 @@ type federation struct {
 	// delivered is the MeshMember as the agent knows it.
 	delivered map[string]*meshv1alpha1.MeshMember
 	cut       map[string]bool
+	deaf      map[string]bool // agents that know no Meshes
 	placed    []link.Placed
+
+	reverse bool // writes are made in the wrong order
 
 	version int
 	writes  int                   // of the planner, but for statuses
@@ -60,7 +63,7 @@ func newFederation(t tester, clusters ...string) *federation {
 	f := &federation{
 		t: t, now: epoch, meshes: map[string]*meshv1alpha1.Mesh{}, objects: map[string]client.Object{},
 		fleet: map[string]*clusterv1alpha1.Cluster{}, members: map[string]*meshlinktest.Member{},
-		delivered: map[string]*meshv1alpha1.MeshMember{}, cut: map[string]bool{}, lastOf: map[string]*plan.Plan{},
+		delivered: map[string]*meshv1alpha1.MeshMember{}, cut: map[string]bool{}, deaf: map[string]bool{}, lastOf: map[string]*plan.Plan{},
 	}
 	for _, name := range clusters {
 		f.join(name)
@@ -69,7 +72,7 @@ func newFederation(t tester, clusters ...string) *federation {
 }
 
 func (f *federation) join(name string) {
-	f.fleet[name] = &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull}}
+	f.fleet[name] = &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{names.ClusterFinalizer}}, Spec: clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull}}
 	f.heard(name, metav1.ConditionTrue)
 	if f.members[name] == nil {
 		m := meshlinktest.NewMember(name)
@@ -223,6 +226,9 @@ func (f *federation) control(mesh string, most int) bool {
 		f.t.Fatalf("plan of %s: %v", mesh, err)
 	}
 	f.last, f.lastOf[mesh] = p, p
+	if f.reverse {
+		slices.Reverse(p.Writes)
+	}
 	for i, w := range p.Writes {
 		if i == most {
 			return false
@@ -245,6 +251,15 @@ func (f *federation) control(mesh string, most int) bool {
 		f.events = append(f.events, p.Events...)
 	}
 	return true
+}
+
+// workIn is the Work that a write brings.
+func (f *federation) workIn(w plan.Write) *workv1alpha1.Work {
+	work, ok := w.Object.(*workv1alpha1.Work)
+	if !ok {
+		f.t.Fatalf("%s is no Work", id(w.Object))
+	}
+	return work
 }
 
 func (f *federation) write(w plan.Write) {
@@ -308,7 +323,7 @@ func (f *federation) deliver(name, mesh string) {
 // on when it is cut off, and then nobody hears of it.
 func (f *federation) agent(name, mesh string) {
 	knows := f.delivered[name+"/"+mesh]
-	if knows == nil {
+	if knows == nil || f.deaf[name] {
 		return
 	}
 	peer := func(name string) *meshlinktest.Member {

@@ -76,11 +76,16 @@ func (r *round) unused(c *cluster) bool {
 // uses it, too, to ask istiod who it is and what CA is in effect, so it is there from
 // the start.
 func (r *round) readerWork(c *cluster) (*workv1alpha1.Work, error) {
-	objects := remotesecret.Reader(r.mesh.Name, r.mesh.Spec.Gateway.Revision, r.mesh.Spec.RemoteAccess.Secrets)
-	work, err := newWork(r.mesh.Name, c.name, PartReader, objects...)
-	if err != nil {
-		return nil, r.fail(c, "reader", err)
+	if r.readerManifests == nil { // they are the same everywhere
+		objects := remotesecret.Reader(r.mesh.Name, r.mesh.Spec.Gateway.Revision, r.mesh.Spec.RemoteAccess.Secrets)
+		work, err := newWork(r.mesh.Name, c.name, PartReader, objects...)
+		if err != nil {
+			return nil, r.fail(c, "reader", err)
+		}
+		r.readerManifests = work.Spec.Workload.Manifests
 	}
+	work := &workv1alpha1.Work{ObjectMeta: metadata(r.mesh.Name, c.name, WorkName(r.mesh.Name, PartReader))}
+	work.Spec.Workload.Manifests = r.readerManifests
 	return work, nil
 }
 

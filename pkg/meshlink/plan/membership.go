@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -60,7 +61,7 @@ func (r *round) membership() {
 	slices.SortFunc(r.clusters, func(a, b *cluster) int { return cmp.Compare(a.name, b.name) })
 	if affinity := r.mesh.Spec.ClusterAffinity; affinity != nil && !r.deleting() {
 		for _, name := range affinity.ClusterNames {
-			if objects[name] == nil && !slices.Contains(affinity.ExcludeClusters, name) && !slices.Contains(r.missing, name) {
+			if object := objects[name]; (object == nil || !object.DeletionTimestamp.IsZero()) && !slices.Contains(affinity.ExcludeClusters, name) && !slices.Contains(r.missing, name) {
 				r.missing = append(r.missing, name)
 			}
 		}
@@ -93,6 +94,10 @@ func (r *round) place(c *cluster, other string) bool {
 		owner = r.owner(c.object)
 	}
 	switch {
+	case selected && c.member == nil && !controllerutil.ContainsFinalizer(c.object, names.ClusterFinalizer):
+		// Its execution namespace is made before it gets that finalizer.
+		c.phase = claimed
+		c.claim = fmt.Sprintf("cluster %s is just joining the federation; look whether controller-manager runs if it stays so", c.name)
 	case selected && owner == r.mesh.Name && (other == "" || c.member != nil):
 		c.phase = active
 	case err != nil && ours:

@@ -15,7 +15,9 @@ import (
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/plan"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
@@ -24,7 +26,7 @@ import (
 // world is a federation in which anything can happen at any time.
 type world struct {
 	*federation
-	rt      *rapid.T
+	fail    func(format string, args ...any)
 	foreign map[string]bool // clusters in which somebody has put a CA of his own
 	roots   int64
 }
@@ -32,12 +34,8 @@ type world struct {
 var everyone = []string{"ap", "eu", "sa", "us"}
 
 func newWorld(t *rapid.T) *world {
-	w := &world{federation: newFederation(t, everyone...), rt: t, foreign: map[string]bool{}, roots: 1}
-	networks := rapid.SampledFrom([][]meshv1alpha1.MeshNetwork{
-		nil,
-		{{Name: "vpc", ClusterNames: []string{"ap", "eu"}}},
-		{{Name: "vpc", ClusterNames: everyone}},
-	}).Draw(t, "networks")
+	w := &world{federation: newFederation(t, everyone...), fail: t.Fatalf, foreign: map[string]bool{}, roots: 1}
+	networks := drawNetworks(t)
 	w.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) {
 		selecting("ap", "eu", "us")(spec)
 		spec.Networks = networks
@@ -46,6 +44,14 @@ func newWorld(t *rapid.T) *world {
 	})
 	w.onWrite = w.checkWrite
 	return w
+}
+
+func drawNetworks(t *rapid.T) []meshv1alpha1.MeshNetwork {
+	return rapid.SampledFrom([][]meshv1alpha1.MeshNetwork{
+		nil,
+		{{Name: "vpc", ClusterNames: []string{"ap", "eu"}}},
+		{{Name: "vpc", ClusterNames: everyone}},
+	}).Draw(t, "networks")
 }
 
 func (w *world) selected(name string) bool {
@@ -78,7 +84,7 @@ func (w *world) checkWrite(write plan.Write) {
 		w.checkCA(cluster, work)
 	case part == plan.PartCA:
 		if w.selected(cluster) && !w.ourMeshGoes() {
-			w.rt.Fatalf("the CA of %s is taken away", cluster)
+			w.fail("the CA of %s is taken away", cluster)
 		}
 	case part == plan.PartGateway || part == plan.PartReader:
 		if write.Verb == plan.Delete {
@@ -96,19 +102,20 @@ func (w *world) ourMeshGoes() bool { return w.meshes["mesh1"].DeletionTimestamp 
 func (w *world) checkCA(cluster string, work *workv1alpha1.Work) {
 	secret := w.secret(names.SystemNamespace, meshv1alpha1.TrustSecretName("mesh1"))
 	if secret == nil {
-		w.rt.Fatalf("%s gets a CA before the roots are stored", cluster)
+		w.fail("%s gets a CA before the roots are stored", cluster)
+		return
 	}
 	store, err := trust.DecodeStore(secret.Data)
 	if err != nil {
-		w.rt.Fatal(err)
+		w.t.Fatal(err)
 	}
-	signer, roots := caOf(w.rt, work, w.now)
+	signer, roots := caOf(w.t, work, w.now)
 	want := store.State.Want()
 	if !slices.Equal(roots, want.Roots) || signer.Root != want.Signer {
-		w.rt.Fatalf("%s gets roots %v and signer %s; stored is %s: %v", cluster, roots, signer.Root, store.State.Stage, want)
+		w.fail("%s gets roots %v and signer %s; stored is %s: %v", cluster, roots, signer.Root, store.State.Stage, want)
 	}
 	if w.foreign[cluster] && w.work(cluster, work.Name) == nil {
-		w.rt.Fatalf("a CA is written into %s over somebody else's", cluster)
+		w.fail("a CA is written into %s over somebody else's", cluster)
 	}
 }
 
@@ -118,13 +125,13 @@ func (w *world) checkLink(from, to string) {
 	a, b := w.members[from], w.members[to]
 	switch {
 	case a.Network() != spec.Network(from) || b.Network() != spec.Network(to):
-		w.rt.Fatalf("%s>%s: linked before the networks are labelled", from, to)
+		w.fail("%s>%s: linked before the networks are labelled", from, to)
 	case !a.Trusts(b):
-		w.rt.Fatalf("%s>%s: linked before they trust each other", from, to)
+		w.fail("%s>%s: linked before they trust each other", from, to)
 	case spec.Network(from) != spec.Network(to) && b.GatewayLabel() != spec.Network(to):
-		w.rt.Fatalf("%s>%s: linked before there is a gateway", from, to)
+		w.fail("%s>%s: linked before there is a gateway", from, to)
 	case !w.selected(from) || !w.selected(to):
-		w.rt.Fatalf("%s>%s: linked, and one is not in the mesh", from, to)
+		w.fail("%s>%s: linked, and one is not in the mesh", from, to)
 	}
 }
 
@@ -141,7 +148,7 @@ func (w *world) checkCleaning(cluster, part string) {
 			continue
 		}
 		if peer.Has("Secret", meshv1alpha1.IstioNamespace, remotesecret.Name(cluster)) {
-			w.rt.Fatalf("%s is cleaned while %s has its remote secret", cluster, name)
+			w.fail("%s is cleaned while %s has its remote secret", cluster, name)
 		}
 	}
 }
@@ -158,10 +165,10 @@ func (w *world) check() {
 				continue
 			}
 			if !works && !a.Expired(b, w.now) {
-				w.rt.Fatalf("the token with which %s reads %s was ended", from, to)
+				w.fail("the token with which %s reads %s was ended", from, to)
 			}
 			if !a.Trusts(b) {
-				w.rt.Fatalf("%s and %s are linked and do not trust each other", from, to)
+				w.fail("%s and %s are linked and do not trust each other", from, to)
 			}
 		}
 	}
@@ -211,6 +218,15 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				t.Skip("it is there")
 			}
 			w.join(name)
+		},
+		"networks": func(t *rapid.T) {
+			networks := drawNetworks(t)
+			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Networks = networks })
+		},
+		"placement": func(t *rapid.T) {
+			w.placed = []link.Placed{{Namespace: "shop", Clusters: rapid.SliceOfDistinct(rapid.SampledFrom(everyone), rapid.ID).Draw(t, "placed")}}
+			links := rapid.SampledFrom([]meshv1alpha1.MeshLinks{meshv1alpha1.LinksAll, meshv1alpha1.LinksPlacement}).Draw(t, "links")
+			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Links = links })
 		},
 		"foreign": func(t *rapid.T) { w.putForeign(there(t)) },
 		"address": func(t *rapid.T) { m := w.members[pick(t)]; m.NoAddress = !m.NoAddress },
@@ -298,6 +314,7 @@ func (w *world) heal() {
 		}
 		w.choose(name, true)
 	}
+	w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Links = meshv1alpha1.LinksAll })
 }
 
 // obey has people do what conditions ask for.
@@ -348,4 +365,57 @@ func TestWhateverHappens(t *testing.T) {
 			t.Fatalf("a steady mesh is written")
 		}
 	})
+}
+
+// TestWhateverHappensCanFail: what is checked above is found when it is not so.
+func TestWhateverHappensCanFail(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		make   func(w *world)
+		find   string
+	}{
+		"Order": {
+			reason: "What follows from something is written before it.",
+			make:   func(w *world) { w.reverse = true },
+			find:   "stored is Steady",
+		},
+		"Tokens": {
+			reason: "An agent does not care for tokens in use.",
+			make:   func(w *world) { w.members["eu"].Hasty = true },
+			find:   "was ended",
+		},
+		"Gateway": {
+			reason: "An agent says that there is a label which is not there.",
+			make:   func(w *world) { w.members["eu"].Unlabelled = true },
+			find:   "before the networks are labelled",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var found []string
+			w := &world{federation: newFederation(t, everyone...), foreign: map[string]bool{}}
+			w.fail = func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+			w.onWrite = w.checkWrite
+			w.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) {
+				spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{}
+				spec.RemoteAccess.TokenTTL = &metav1.Duration{Duration: time.Hour}
+			})
+			tc.make(w)
+			for i := range 40 {
+				if i == 10 {
+					w.edit("mesh1", func(spec *meshv1alpha1.MeshSpec) { spec.Trust.RootGeneration = 2 })
+				}
+				for _, name := range everyone { // out of step with each other
+					w.everybody()
+					w.check()
+					w.now = w.now.Add(time.Minute)
+					w.agent(name, "mesh1")
+					w.check()
+				}
+			}
+			if !slices.ContainsFunc(found, func(text string) bool { return strings.Contains(text, tc.find) }) {
+				t.Errorf("%s Nothing with %q was found: %v", tc.reason, tc.find, found)
+			}
+		})
+	}
 }

@@ -22,7 +22,7 @@ type phase int
 const (
 	// active: it is in the Mesh.
 	active phase = iota
-	// claimed: it is selected, but another Mesh has it.
+	// claimed: it is selected, and cannot be had: another Mesh has it, for one.
 	claimed
 	// leaving: it was in the Mesh and is no longer to be.
 	leaving
@@ -111,6 +111,8 @@ type round struct {
 	problem  problem // of trust
 	notice   string  // about the root, for people
 	barrier  trust.Barrier
+
+	readerManifests []workv1alpha1.Manifest
 
 	pairs []pair
 	again time.Time

@@ -128,8 +128,8 @@ func sortedParts(works map[string]*workv1alpha1.Work) []string {
 // else is known.
 func (r *round) wantedWorks(c *cluster) (map[string]*workv1alpha1.Work, error) {
 	wanted := map[string]*workv1alpha1.Work{}
-	set := func(part string, make func(*cluster) (*workv1alpha1.Work, error)) error {
-		work, err := make(c)
+	set := func(part string, build func(*cluster) (*workv1alpha1.Work, error)) error {
+		work, err := build(c)
 		if work != nil && err == nil {
 			wanted[part] = work
 		}
@@ -147,10 +147,10 @@ func (r *round) wantedWorks(c *cluster) (map[string]*workv1alpha1.Work, error) {
 		}
 		return wanted, set(PartCA, r.caWork)
 	}
-	for part, make := range map[string]func(*cluster) (*workv1alpha1.Work, error){
+	for part, build := range map[string]func(*cluster) (*workv1alpha1.Work, error){
 		PartCA: r.caWork, PartReader: r.readerWork, PartGateway: r.gatewayWork, PartFailover: r.failoverWork,
 	} {
-		if err := set(part, make); err != nil {
+		if err := set(part, build); err != nil {
 			return nil, err
 		}
 	}

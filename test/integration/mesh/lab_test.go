@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
@@ -36,7 +37,7 @@ func newLab(t *testing.T, mesh string, clusters ...string) *lab {
 	t.Helper()
 	l := &lab{t: t, clock: &offset{}, mesh: mesh, members: map[string]*meshlinktest.Member{}, silent: map[string]bool{}}
 	for _, name := range clusters {
-		c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull}}
+		c := &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{names.ClusterFinalizer}}, Spec: clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull}}
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.ExecutionNamespace(name)}}
 		require.NoError(t, fed.Create(t.Context(), c))
 		require.NoError(t, fed.Create(t.Context(), ns))
@@ -45,9 +46,7 @@ func newLab(t *testing.T, mesh string, clusters ...string) *lab {
 		m.Restarts = true
 		l.members[name] = m
 		t.Cleanup(func() {
-			ctx := context.Background()
-			require.NoError(t, client.IgnoreNotFound(fed.Delete(ctx, c)))
-			require.NoError(t, client.IgnoreNotFound(fed.Delete(ctx, ns)))
+			l.unjoin(name)
 		})
 	}
 	return l
@@ -68,6 +67,16 @@ func (l *lab) create(change func(*meshv1alpha1.MeshSpec)) *meshv1alpha1.Mesh {
 	}
 	require.NoError(l.t, fed.Create(l.t.Context(), mesh))
 	return mesh
+}
+
+// unjoin does what the cluster controller does at the end of a Cluster.
+func (l *lab) unjoin(name string) {
+	l.t.Helper()
+	ctx, c := context.Background(), &clusterv1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	require.NoError(l.t, client.IgnoreNotFound(fed.Delete(ctx, c)))
+	require.NoError(l.t, client.IgnoreNotFound(fed.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: names.ExecutionNamespace(name)}})))
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+	require.NoError(l.t, client.IgnoreNotFound(fed.Patch(ctx, c, patch)))
 }
 
 // heard is what the cluster controller says about a cluster.

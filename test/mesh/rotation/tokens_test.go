@@ -52,7 +52,11 @@ func ended(s *meshlab.Session, name, token string) {
 	s.Await("the first token for "+name+" has ended", func() error {
 		switch err := reads(s.Context(), name, token); {
 		case err == nil:
-			return fmt.Errorf("it is valid")
+			member, err := s.GetMember(name, meshlab.Mesh)
+			if err != nil {
+				return fmt.Errorf("it is valid; %w", err)
+			}
+			return fmt.Errorf("it is valid; asked is %+v, told is %+v", member.Spec.Reader, member.Status.Token)
 		case apierrors.IsUnauthorized(err):
 			return nil
 		default:
