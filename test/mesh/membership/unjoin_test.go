@@ -44,8 +44,6 @@ func TestAnUnjoinedClusterReadsNobody(t *testing.T) {
 	load.Answers(5, meshlab.Names...)
 	leaving := time.Now()
 
-	// What it has when it leaves is nobody's from then on.
-	t.Cleanup(func() { s.Run("us", "delete", "deployment,service", "hello", "--ignore-not-found") })
 	s.Run(lab.Fed, "delete", "cluster", "us", "--timeout=40s")
 	for name, token := range known {
 		s.Await("the token that us has for "+name+" has ended", func() error {
