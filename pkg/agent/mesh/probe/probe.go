@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -31,6 +32,12 @@ type Identity struct {
 	Certificate tls.Certificate
 	// Roots of the mesh.
 	Roots *x509.CertPool
+}
+
+// Same tells whether both trust the same roots and have their certificate from the same CA.
+func (i *Identity) Same(other *Identity) bool {
+	chain := func(c *tls.Certificate) [][]byte { return c.Certificate[min(1, len(c.Certificate)):] }
+	return i.Roots.Equal(other.Roots) && slices.EqualFunc(chain(&i.Certificate), chain(&other.Certificate), bytes.Equal)
 }
 
 // Result of a probe.

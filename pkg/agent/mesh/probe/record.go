@@ -27,12 +27,16 @@ type Record struct {
 
 	closed int
 	since  time.Time
+	again  bool
 }
+
+// Again makes a handshake due, however long ago the last one was.
+func (r *Record) Again() { r.again = true }
 
 // Due says whether to try a handshake again. Known are the names that have pods there.
 func (r *Record) Due(known []string, now time.Time) bool {
 	switch age := now.Sub(r.Tried); {
-	case r.Tried.IsZero(), !r.Result.Passed, r.closed > 0, age < 0:
+	case r.again, r.Tried.IsZero(), !r.Result.Passed, r.closed > 0, age < 0:
 		return true
 	case r.Result.Reason == NoService:
 		return age >= emptyFor || !containsAll(r.Result.Closed, known)
@@ -45,7 +49,7 @@ func (r *Record) Due(known []string, now time.Time) bool {
 func (r *Record) Take(got Result, known []string, now time.Time) {
 	before := r.Result
 	untried := r.Tried.IsZero()
-	r.At, r.Tried, r.Result = now, now, got
+	r.At, r.Tried, r.Result, r.again = now, now, got, false
 	if got.Reason != NoService || len(known) == 0 || !containsAll(got.Closed, known) {
 		r.closed = 0
 		return

@@ -63,6 +63,12 @@ func TestDue(t *testing.T) {
 	assert.False(t, r.Result.Passed, "what is not reached has not to wait for a handshake")
 	assert.True(t, r.Due(nil, noon.Add(31*time.Second)))
 
+	r.Take(Result{Passed: true, Name: "a"}, nil, noon)
+	r.Again()
+	assert.True(t, r.Due(nil, noon), "with another certificate")
+	r.Take(Result{Passed: true, Name: "a"}, nil, noon)
+	assert.False(t, r.Due(nil, noon))
+
 	r.Take(shut("a"), nil, noon)
 	assert.False(t, r.Due([]string{"a"}, noon.Add(5*time.Second)))
 	assert.True(t, r.Due([]string{"a", "b"}, noon.Add(time.Second)), "a service has come")
