@@ -181,6 +181,9 @@ const (
 	EventSyncSucceed = "SyncSucceed"
 	// EventSyncFailed: a cluster could not apply its manifest.
 	EventSyncFailed = "SyncFailed"
+	// EventStubNotApplied: a cluster that calls a Service of others could not
+	// apply the stub of it.
+	EventStubNotApplied = "StubNotApplied"
 	// EventAggregateStatusSucceed: the clusters' statuses are summed up.
 	EventAggregateStatusSucceed = "AggregateStatusSucceed"
 	// EventAggregateStatusFailed: they could not be.

@@ -1,4 +1,4 @@
-// Command fedctl joins members to a federation and takes them out of it. Called kubectl-fed, it is a
+// Command fedctl joins members to a federation, takes them out of it, and looks after its meshes. Called kubectl-fed, it is a
 // plugin of kubectl.
 package main
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	restclient "k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	agentv1alpha1 "github.com/flotilla-io/flotilla/api/agent/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
@@ -30,10 +31,14 @@ import (
 	meshregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/mesh"
 	policyregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/policy"
 	workregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/work"
+	"github.com/flotilla-io/flotilla/pkg/events"
 	"github.com/flotilla-io/flotilla/pkg/interpreter"
 	"github.com/flotilla-io/flotilla/pkg/propagation/fold"
 	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
 )
+
+// eventComponent is who the API server's events come from.
+const eventComponent = "flotilla-apiserver"
 
 // statusWriters is the number of binding statuses written at the same time.
 const statusWriters = 4
@@ -51,6 +56,8 @@ type federation struct {
 	bindings   *bindingCache
 	works      *workregistry.Storages
 	synced     atomic.Bool
+	// recorder is there before the gate opens.
+	recorder events.Recorder
 }
 
 func newFederation(opts *Options) *federation {
@@ -66,11 +73,13 @@ func newFederation(opts *Options) *federation {
 		UpdateStatus: f.updateBindingStatus,
 		StoredWork:   f.updateStoredWork,
 		Namespace:    f.projection.ReportNamespace,
+		Stub:         f.reportStub,
 		Failures:     f.projection.Failures,
 		Window:       opts.StatusWindow,
 		Workers:      statusWriters,
 	})
 	f.projection.OnOverridden(f.folder.Schedule)
+	f.projection.OnHandover(f.folder.Add)
 	return f
 }
 
@@ -98,7 +107,7 @@ func (f *federation) install(server *genericapiserver.GenericAPIServer, getter g
 	if err != nil {
 		return fmt.Errorf("group cluster.karmada.io: %w", err)
 	}
-	meshes, _, err := meshregistry.Group(getter)
+	meshes, meshStores, err := meshregistry.Group(getter)
 	if err != nil {
 		return fmt.Errorf("group mesh.flotilla.io: %w", err)
 	}
@@ -114,14 +123,25 @@ func (f *federation) install(server *genericapiserver.GenericAPIServer, getter g
 	if err := server.InstallAPIGroups(clusters, meshes, policies, works, agentregistry.Group(gate{f})); err != nil {
 		return fmt.Errorf("install the federation groups: %w", err)
 	}
+	writer, err := events.NewForConfig(client, events.Options{})
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
 	feed := &feed{
 		federation: f,
 		clusters:   clusterStore,
+		meshes:     meshStores,
 		policies:   policyStores,
 		works:      workStores,
 	}
 	return server.AddPostStartHook("start-projection", func(ctx genericapiserver.PostStartHookContext) error {
-		if err := f.policies.start(ctx, client); err != nil {
+		f.recorder = writer.For(eventComponent)
+		go func() {
+			if err := writer.Start(ctx); err != nil {
+				klog.FromContext(ctx).Error(err, "Event recorder ended")
+			}
+		}()
+		if err := f.policies.start(ctx, client, writer.For("resource-detector")); err != nil {
 			return err
 		}
 		if err := feed.start(ctx, client); err != nil {

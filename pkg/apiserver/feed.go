@@ -17,10 +17,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/registry"
+	meshregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/mesh"
 	policyregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/policy"
 	workregistry "github.com/flotilla-io/flotilla/pkg/apiserver/registry/work"
 	"github.com/flotilla-io/flotilla/pkg/propagation/projection"
@@ -31,6 +33,7 @@ import (
 type feed struct {
 	federation *federation
 	clusters   *registry.Storage
+	meshes     *meshregistry.Storages
 	policies   *policyregistry.Storages
 	works      *workregistry.Storages
 
@@ -101,6 +104,10 @@ func (f *feed) followInputs(ctx context.Context) []<-chan struct{} {
 	clusterOverrides := newSink(func(o *policyv1alpha1.ClusterOverridePolicy) { p.SetOverride(o) },
 		func(n types.NamespacedName) { p.DeleteOverride(projection.Key(n)) })
 
+	links := newMeshLinks(p.SetLinks, func(clusters []string) { f.departures.check(ctx, "mesh", clusters) })
+	meshes := newSink(links.set, func(n types.NamespacedName) { links.delete(n.Name) })
+
+	go follow(ctx, "meshes", f.meshes.Meshes.Store, &meshv1alpha1.Mesh{}, meshes)
 	go follow(ctx, "overridepolicies", f.policies.OverridePolicies.Store, &policyv1alpha1.OverridePolicy{}, overrides)
 	go follow(ctx, "clusteroverridepolicies", f.policies.ClusterOverridePolicies.Store, &policyv1alpha1.ClusterOverridePolicy{}, clusterOverrides)
 	go follow(ctx, "clusters", f.clusters.Store, &clusterv1alpha1.Cluster{}, clusters)
@@ -108,7 +115,7 @@ func (f *feed) followInputs(ctx context.Context) []<-chan struct{} {
 	go follow(ctx, "clusterresourcebindings", f.works.ClusterResourceBindings.Store, &workv1alpha2.ClusterResourceBinding{}, clusterBindings)
 	go follow(ctx, "works", f.works.StoredWorks.Store, &workv1alpha1.Work{}, works)
 	go run(ctx, "namespaces", f.listWatch(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, ""), &unstructured.Unstructured{}, namespaces)
-	return []<-chan struct{}{overrides.ready, clusterOverrides.ready, clusters.ready, bindings.ready, clusterBindings.ready, works.ready, namespaces.ready}
+	return []<-chan struct{}{overrides.ready, clusterOverrides.ready, meshes.ready, clusters.ready, bindings.ready, clusterBindings.ready, works.ready, namespaces.ready}
 }
 
 // announce opens the gate when every input, and every kind the bindings name,
@@ -134,7 +141,7 @@ func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
 
 func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {
 	if before, ok := f.federation.bindings.get(projection.KeyOf(b)); ok {
-		f.departures.check(ctx, before, b)
+		f.departures.check(ctx, "binding", lost(before, b))
 	}
 	f.federation.bindings.set(b)
 	f.kinds.follow(ctx, b)

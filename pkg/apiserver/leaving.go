@@ -19,7 +19,7 @@ import (
 
 // departures keeps the order of two things that are read from different
 // watches: that a cluster leaves, and that a binding therefore no longer names
-// it. Seen the wrong way round, the second would look like the wish to delete
+// it, or a mesh no longer links it to others. Seen the wrong way round, the second would look like the wish to delete
 // the workload in the member, where leaving a federation deletes nothing.
 type departures struct {
 	// read returns a cluster as it is stored now.
@@ -59,10 +59,10 @@ func (d *departures) stays(c *clusterv1alpha1.Cluster) bool {
 	return !d.left[c.UID]
 }
 
-// check looks at the clusters a binding has lost, before the loss is passed on.
-// It blocks while they cannot be read.
-func (d *departures) check(ctx context.Context, before, after workv1alpha2.Binding) {
-	for _, name := range lost(before, after) {
+// check looks at the clusters that a binding or mesh has lost, before the loss is
+// passed on. It blocks while they cannot be read.
+func (d *departures) check(ctx context.Context, by string, clusters []string) {
+	for _, name := range clusters {
 		err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 			c, err := d.read(ctx, name)
 			switch {
@@ -70,7 +70,7 @@ func (d *departures) check(ctx context.Context, before, after workv1alpha2.Bindi
 				d.depart(name)
 				return true, nil
 			case err != nil:
-				klog.FromContext(ctx).Error(err, "Reading a cluster that a binding lost failed, trying again", "cluster", name)
+				klog.FromContext(ctx).Error(err, "Reading a cluster that was lost failed, trying again", "cluster", name, "by", by)
 				return false, nil
 			}
 			return true, nil

@@ -70,7 +70,7 @@ func TestDepartures(t *testing.T) {
 			}
 			d := newDepartures(get, func(string) { removed = true })
 			require.True(t, d.stays(eu))
-			d.check(t.Context(), test.before, test.after)
+			d.check(t.Context(), "binding", lost(test.before, test.after))
 			require.Equal(t, test.removed, removed, test.reason)
 			require.Empty(t, test.answers)
 			require.Equal(t, !test.removed, d.stays(eu), "an older event must not bring a cluster back")

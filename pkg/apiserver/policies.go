@@ -92,21 +92,11 @@ func (p *policies) Unmatched(resource schema.GroupVersionResource, kind schema.G
 }
 
 // start tells the owners of unmatched templates until ctx ends.
-func (p *policies) start(ctx context.Context, cfg *restclient.Config) error {
+func (p *policies) start(ctx context.Context, cfg *restclient.Config, recorder events.Recorder) error {
 	reader, err := metadata.NewForConfig(cfg)
 	if err != nil {
 		return err
 	}
-	writer, err := events.NewForConfig(cfg, events.Options{})
-	if err != nil {
-		return err
-	}
-	recorder := writer.For("resource-detector")
-	go func() {
-		if err := writer.Start(ctx); err != nil {
-			klog.FromContext(ctx).Error(err, "Event recorder ended")
-		}
-	}()
 	go func() {
 		<-ctx.Done()
 		p.queue.ShutDown()

@@ -12,6 +12,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/cluster"
 	"github.com/flotilla-io/flotilla/pkg/events"
 	"github.com/flotilla-io/flotilla/pkg/interpreter"
+	"github.com/flotilla-io/flotilla/pkg/meshlink"
 	"github.com/flotilla-io/flotilla/pkg/propagation"
 )
 
@@ -31,8 +32,8 @@ type Options struct {
 // LeaseName is the lease of whoever runs these controllers, in kube-system.
 const LeaseName = "flotilla-controller-manager"
 
-// SetupWithManager adds propagation, the cluster lifecycle and the hosting of
-// Push agents to a manager whose scheme is api/scheme. The scheduler is not among
+// SetupWithManager adds propagation, the cluster lifecycle, the hosting of Push
+// agents and the joining of Meshes to a manager whose scheme is api/scheme. The scheduler is not among
 // them: it is a binary of its own, and the caller adds it where one process does
 // everything.
 func SetupWithManager(mgr ctrl.Manager, opts Options) error {
@@ -62,6 +63,9 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	})
 	if err != nil {
 		return fmt.Errorf("cluster lifecycle: %w", err)
+	}
+	if err := meshlink.SetupWithManager(mgr, meshlink.Options{Recorder: writer.For(meshlink.Component)}); err != nil {
+		return fmt.Errorf("meshlink: %w", err)
 	}
 	return nil
 }

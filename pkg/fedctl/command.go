@@ -51,7 +51,7 @@ func newCommand(c *cli) *cobra.Command {
 	c.federation = genericclioptions.NewConfigFlags(true)
 	cmd := &cobra.Command{
 		Use:           "fedctl",
-		Short:         "Let members join a federation, and leave it",
+		Short:         "Let members join a federation and leave it, and look after its meshes",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: c.name},
@@ -63,7 +63,7 @@ func newCommand(c *cli) *cobra.Command {
 	fs.StringVar(c.federation.KubeConfig, "kubeconfig", "", "kubeconfig of the federation; default: $KUBECONFIG or ~/.kube/config")
 	fs.StringVar(c.federation.Context, "context", "", "context of the federation in it")
 	cmd.AddCommand(
-		c.tokenCommand(), c.registerCommand(), c.joinCommand(), c.unregisterCommand(), c.unjoinCommand(), c.versionCommand(),
+		c.tokenCommand(), c.registerCommand(), c.joinCommand(), c.unregisterCommand(), c.unjoinCommand(), c.meshCommand(), c.versionCommand(),
 	)
 	cmd.Version = version.String()
 	cmd.SetVersionTemplate("{{.Version}}")

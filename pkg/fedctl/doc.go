@@ -1,5 +1,5 @@
 // Package fedctl is the command line for whoever runs a federation: bootstrap tokens, members that join
-// and members that leave.
+// and members that leave, and the meshes between them.
 //
 // A command says each step when it is done, on standard output, and ends with what comes next. What is
 // said is golden in the tests. Errors say what to do. Nothing here decides what members or agents may

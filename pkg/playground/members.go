@@ -27,12 +27,17 @@ func (p *playground) memberChild(name string) child {
 				p.tell.say("the port of member %s was taken; it is now %d", name, port)
 			}
 			moved = moved || changed
+			pods, err := p.state.podCIDR(name)
+			if err != nil {
+				return nil, err
+			}
 			return exec.Command(p.self, "member",
 				"--name="+name,
 				"--dir="+p.layout.member(name),
 				"--kubeconfig="+p.kubeconfig(name),
 				"--ready-file="+p.memberReady(name),
 				"--port="+strconv.Itoa(port),
+				"--pod-cidr="+pods.String(),
 				"--nodes="+strconv.Itoa(p.Nodes),
 				"--verbosity="+strconv.Itoa(p.Verbosity),
 			), nil

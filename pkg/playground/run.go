@@ -93,6 +93,11 @@ func prepare(config Config) (_ *playground, unlock func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, name := range config.Members {
+		if _, err := state.podCIDR(name); err != nil { // in the order in which they are named
+			return nil, nil, err
+		}
+	}
 	if err := os.Remove(l.ready()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}

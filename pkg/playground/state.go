@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -20,6 +21,8 @@ var (
 	ErrNotOurs = errors.New("not a playground's directory")
 	// ErrMode says that the directory was made with the other mode.
 	ErrMode = errors.New("the mode of a playground cannot be changed")
+	// errNoPods says that all ranges of addresses for pods are in use.
+	errNoPods = errors.New("no range of addresses for pods")
 )
 
 // state is what has to be the same at the next start.
@@ -31,6 +34,8 @@ type state struct {
 	Mode Mode   `json:"mode"`
 	// Ports are the loopback ports by the name of the child that serves.
 	Ports map[string]int `json:"ports"`
+	// Pods are the addresses of pods by the name of the member.
+	Pods map[string]netip.Prefix `json:"pods,omitempty"`
 }
 
 // openState reads the state in a directory, or makes it. The caller holds the
@@ -105,6 +110,38 @@ func (s *state) save() error {
 	}
 	return nil
 }
+
+// podCIDR returns where the pods of a member have their addresses: where they
+// always had them, else a range of its own, which is remembered. So pods of several
+// members can be told apart by address, as in one network.
+func (s *state) podCIDR(member string) (netip.Prefix, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cidr, ok := s.Pods[member]; ok {
+		return cidr, nil
+	}
+	taken := map[netip.Prefix]bool{}
+	for _, cidr := range s.Pods {
+		taken[cidr] = true
+	}
+	// 10.0 is where members had their pods before they had ranges of their own.
+	for i := byte(1); i > 0; i++ {
+		cidr := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, i, 0, 0}), 16)
+		if i == servicesAt || taken[cidr] {
+			continue
+		}
+		if s.Pods == nil {
+			s.Pods = map[string]netip.Prefix{}
+		}
+		s.Pods[member] = cidr
+		return cidr, s.save()
+	}
+	return netip.Prefix{}, fmt.Errorf("%w: member %s: all %d are given to members that this playground has had; use another --dir",
+		errNoPods, member, len(s.Pods))
+}
+
+// servicesAt: 10.96.0.0/16 is where all members have their Services.
+const servicesAt = 96
 
 // port returns the port of a child: the one that it always had if that is
 // free, else another one, which is remembered. It reports a change of a port

@@ -1,7 +1,9 @@
 package playground
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,6 +59,34 @@ func TestTakenPortIsReplacedForGood(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, changed)
 	require.Equal(t, after, again)
+}
+
+// Members of one network have pods of different addresses, today and tomorrow.
+func TestEachMemberHasPodAddressesOfItsOwn(t *testing.T) {
+	l := layout(t.TempDir())
+	s, err := openState(l, Pull)
+	require.NoError(t, err)
+	services := netip.MustParsePrefix("10.96.0.0/16")
+	seen := map[netip.Prefix]string{}
+	for i := range 254 {
+		name := fmt.Sprintf("m%d", i)
+		cidr, err := s.podCIDR(name)
+		require.NoError(t, err)
+		require.Empty(t, seen[cidr], "%s", cidr)
+		require.False(t, cidr.Overlaps(services), "%s", cidr)
+		seen[cidr] = name
+	}
+	_, err = s.podCIDR("one-more")
+	require.ErrorIs(t, err, errNoPods)
+	require.ErrorContains(t, err, "--dir")
+
+	s, err = openState(l, Pull)
+	require.NoError(t, err)
+	for cidr, name := range seen {
+		again, err := s.podCIDR(name)
+		require.NoError(t, err)
+		require.Equal(t, cidr, again)
+	}
 }
 
 func TestForeignDirectoriesAreRefused(t *testing.T) {

@@ -97,6 +97,7 @@ func TestAgentCanJoinAMesh(t *testing.T) {
 		covers(request("", "namespaces", meshv1alpha1.IstioNamespace, "get", "patch"), "labels the network")
 		covers(request("", "nodes", "", "get", "list", "watch", "patch"), "labels localities")
 		covers(request("", "configmaps", "istio-ca-root-cert", "get"), "finds istiod's root")
+		covers(request("", "configmaps", "kube-root-ca.crt", "get"), "finds the API server's CA, for the remote secrets")
 	}
 }
 

@@ -21,6 +21,11 @@ const IstioNamespace = "istio-system"
 // and in members. What does not have it in a member was made by somebody else.
 const MeshLabel = "mesh.flotilla.io/mesh"
 
+// StubLabel is "true" on the stub of a Service, and on the Work that brings it: on
+// the Service as a cluster gets it that calls it and has no share of it. As an
+// annotation of a Service in the federation, "false" asks for no stubs of it.
+const StubLabel = "mesh.flotilla.io/stub"
+
 // ConditionLeft on a MeshMember is True when the agent has taken back what it has
 // written into the cluster.
 const ConditionLeft = "Left"

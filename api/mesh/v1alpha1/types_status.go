@@ -13,8 +13,12 @@ const (
 	ConditionGatewayReady = "GatewayReady"
 	// ConditionReadable is True when peers have a valid token for the cluster.
 	ConditionReadable = "Readable"
-	// ConditionAvailable is True while something is heard of the cluster.
+	// ConditionAvailable is True while something is heard of the cluster, and its
+	// istiod is one that can be in the mesh.
 	ConditionAvailable = "Available"
+	// ConditionLocality is True when nodes have the region that their Cluster has,
+	// without which spec.failover does not match. Only there with spec.failover.
+	ConditionLocality = "Locality"
 )
 
 // MeshStatus says how far a Mesh is true.

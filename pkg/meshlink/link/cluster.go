@@ -40,6 +40,10 @@ type Cluster struct {
 	CA CAState
 	// CAMessage says, if CA is not CAInEffect, what is in the way.
 	CAMessage string
+	// IstiodMessage says, if not empty, why its istiod does not answer.
+	IstiodMessage string
+	// NetworkMessage says, if not empty, why its network is not labelled.
+	NetworkMessage string
 	// VersionMessage says, if not empty, why its istiod is too old.
 	VersionMessage string
 	// GatewayMessage says, if not empty, why the objects of its gateway could not

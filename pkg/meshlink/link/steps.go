@@ -17,27 +17,40 @@ func both(p *Pair, find func(c *Cluster) finding) finding {
 }
 
 // member: both are this Mesh's, have reported, and have the right istiod.
-func member(p *Pair, _ time.Time) finding {
-	return both(p, func(c *Cluster) finding {
-		switch {
-		case c.Claim != "":
-			return missing(wrong, "NotOurs", "%s", c.Claim)
-		case c.Status == nil:
-			return missing(pending, "NotReported", "the agent of cluster %s has not reported about this Mesh; look whether it runs and is of a version that knows Meshes", c.Name)
-		case c.Status.Istiod == nil:
-			return missing(pending, "NoIstiod", "no istiod answers in istio-system of cluster %s; install Istio there, or look why it does not run", c.Name)
-		case c.Status.Istiod.ClusterID != "" && c.Status.Istiod.ClusterID != c.Name:
-			return missing(wrong, "WrongClusterID", "istiod of cluster %s has CLUSTER_ID %s; peers know the cluster as %s. Set values.global.multiCluster.clusterName to %s there", c.Name, c.Status.Istiod.ClusterID, c.Name, c.Name)
-		case c.Status.Istiod.ClusterID == "":
-			return missing(pending, "ClusterIDUnknown", "istiod of cluster %s has not told its CLUSTER_ID; it must be %s", c.Name, c.Name)
-		case c.VersionMessage != "":
-			return missing(pending, "IstiodTooOld", "cluster %s: %s", c.Name, c.VersionMessage)
-		case c.Lost != nil:
-			return missing(pending, "ClusterLost", "nothing is heard of cluster %s since %s; what it has stays as it is", c.Name, c.Lost.UTC().Format(time.RFC3339))
-		default:
-			return ok
+func member(p *Pair, _ time.Time) finding { return both(p, isMember) }
+
+// MissingMember says what of step Member is missing in the cluster itself; empty when
+// nothing is.
+func (c *Cluster) MissingMember() (reason, message string) {
+	found := isMember(c)
+	return found.reason, found.message
+}
+
+func isMember(c *Cluster) finding {
+	switch {
+	case c.Claim != "":
+		return missing(wrong, "NotOurs", "%s", c.Claim)
+	case c.Status == nil:
+		return missing(pending, "NotReported", "the agent of cluster %s has not reported about this Mesh; look whether it runs and is of a version that knows Meshes", c.Name)
+	case c.Status.Istiod == nil:
+		if c.IstiodMessage != "" {
+			return missing(pending, "NoIstiod", "cluster %s: %s", c.Name, c.IstiodMessage)
 		}
-	})
+		return missing(pending, "NoIstiod", "no istiod answers in istio-system of cluster %s; install Istio there, or look why it does not run", c.Name)
+	case c.Status.Istiod.ClusterID != "" && c.Status.Istiod.ClusterID != c.Name:
+		return missing(wrong, "WrongClusterID", "istiod of cluster %s has CLUSTER_ID %s; peers know the cluster as %s. Set values.global.multiCluster.clusterName to %s there", c.Name, c.Status.Istiod.ClusterID, c.Name, c.Name)
+	case c.Status.Istiod.ClusterID == "":
+		if c.IstiodMessage != "" {
+			return missing(pending, "ClusterIDUnknown", "cluster %s: %s", c.Name, c.IstiodMessage)
+		}
+		return missing(pending, "ClusterIDUnknown", "istiod of cluster %s has not told its CLUSTER_ID; it must be %s", c.Name, c.Name)
+	case c.VersionMessage != "":
+		return missing(pending, "IstiodTooOld", "cluster %s: %s", c.Name, c.VersionMessage)
+	case c.Lost != nil:
+		return missing(pending, "ClusterLost", "nothing is heard of cluster %s since %s; what it has stays as it is", c.Name, c.Lost.UTC().Format(time.RFC3339))
+	default:
+		return ok
+	}
 }
 
 // ca: both have the wanted CA. While that changes a link goes on.
@@ -63,6 +76,8 @@ func network(p *Pair, _ time.Time) finding {
 		switch {
 		case c.Status == nil:
 			return missing(pending, "NotReported", "the label of istio-system in cluster %s is not known", c.Name)
+		case c.Status.Network != c.Network && c.NetworkMessage != "":
+			return missing(wrong, "WrongNetwork", "cluster %s: %s", c.Name, c.NetworkMessage)
 		case c.Status.Network != c.Network:
 			return missing(wrong, "WrongNetwork", "namespace istio-system of cluster %s has the label topology.istio.io/network=%q and must have %q; did somebody change it?", c.Name, c.Status.Network, c.Network)
 		default:
@@ -72,8 +87,20 @@ func network(p *Pair, _ time.Time) finding {
 }
 
 // gateway: To has the objects of its gateway.
-func gateway(p *Pair, _ time.Time) finding {
-	switch to := p.To; {
+func gateway(p *Pair, _ time.Time) finding { return hasGateway(p.To) }
+
+// MissingGateway says what of the steps Gateway and Address is missing in the
+// cluster; empty when nothing is.
+func (c *Cluster) MissingGateway() (reason, message string) {
+	found := hasGateway(c)
+	if found.weight == passed {
+		found = hasAddress(c)
+	}
+	return found.reason, found.message
+}
+
+func hasGateway(to *Cluster) finding {
+	switch {
 	case to.GatewayMessage != "":
 		return missing(wrong, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
 	case to.Status == nil:
@@ -86,8 +113,10 @@ func gateway(p *Pair, _ time.Time) finding {
 }
 
 // address: the gateway has one.
-func address(p *Pair, _ time.Time) finding {
-	switch to := p.To; {
+func address(p *Pair, _ time.Time) finding { return hasAddress(p.To) }
+
+func hasAddress(to *Cluster) finding {
+	switch {
 	case len(to.Addresses) > 0:
 		return ok
 	case to.Status == nil || to.Status.Gateway == nil:

@@ -32,6 +32,7 @@ func NewCommand() *cobra.Command {
 	flags.StringVar(&c.ReadyFile, "ready-file", "", "file that exists while the member is ready")
 	flags.StringVar(&c.Address, "address", loopback, "address of the API server; another one than loopback lets real nodes join")
 	flags.IntVar(&c.Port, "port", 0, "port of the API server")
+	flags.StringVar(&c.PodCIDR, "pod-cidr", "", "addresses of simulated pods and, its first, of simulated nodes (default 10.0.0.0/16)")
 	flags.IntVar(&c.Nodes, "nodes", 1, "number of simulated nodes")
 	flags.IntVar(&c.Verbosity, "verbosity", 0, "log level")
 	return cmd

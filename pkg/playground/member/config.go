@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 
@@ -29,6 +30,9 @@ type Config struct {
 	Address string
 	// Port is the port of the API server.
 	Port int
+	// PodCIDR is where simulated pods have their addresses; the first is that of
+	// simulated nodes. 10.0.0.0/16 if empty.
+	PodCIDR string
 	// Nodes is how many nodes are simulated.
 	Nodes int
 	// Verbosity is the log level of all components.
@@ -54,6 +58,16 @@ func (c *Config) complete() error {
 	if net.ParseIP(c.Address) == nil {
 		return fmt.Errorf("%w: member %s: %q is not an IP address", ErrConfig, c.Name, c.Address)
 	}
+	if c.PodCIDR == "" {
+		c.PodCIDR = "10.0.0.0/16"
+	}
+	pods, err := netip.ParsePrefix(c.PodCIDR)
+	if err != nil || !pods.Addr().Is4() || pods != pods.Masked() || pods.Bits() > 24 {
+		return fmt.Errorf("%w: member %s: %q is no range of IPv4 addresses for pods; use one like 10.1.0.0/16, of /24 or more", ErrConfig, c.Name, c.PodCIDR)
+	}
+	if pods.Overlaps(netip.MustParsePrefix(serviceIPs)) {
+		return fmt.Errorf("%w: member %s: pods in %s would have addresses of Services (%s)", ErrConfig, c.Name, c.PodCIDR, serviceIPs)
+	}
 	// Run changes the working directory.
 	for _, path := range []*string{&c.Dir, &c.Kubeconfig, &c.ReadyFile} {
 		if *path == "" {
@@ -71,6 +85,25 @@ func (c *Config) complete() error {
 // Server is the URL of the member's API.
 func (c *Config) Server() string {
 	return "https://" + net.JoinHostPort(c.Address, strconv.Itoa(c.Port))
+}
+
+// nodeIP is the address of simulated nodes. It has been checked that there is one.
+func (c *Config) nodeIP() netip.Addr { return netip.MustParsePrefix(c.PodCIDR).Addr().Next() }
+
+// podPool is where kwok takes addresses of pods from: those after the address in
+// it. kwok does not know after a restart which are taken, so it goes on after the
+// last of them. If that is at the end it begins anew.
+func (c *Config) podPool(taken []netip.Addr) string {
+	pods, last := netip.MustParsePrefix(c.PodCIDR), c.nodeIP()
+	for _, ip := range taken {
+		if pods.Contains(ip) && last.Less(ip) {
+			last = ip
+		}
+	}
+	if !pods.Contains(last.Next()) {
+		last = c.nodeIP()
+	}
+	return netip.PrefixFrom(last, pods.Bits()).String()
 }
 
 // takesNodes tells whether nodes and pods elsewhere can reach the API.

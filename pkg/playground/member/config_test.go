@@ -2,6 +2,7 @@ package member
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,6 +34,12 @@ func TestConfigComplete(t *testing.T) {
 		"directory":     {reason: "data would land anywhere", change: func(c *Config) { c.Dir = "" }, bad: true},
 		"kubeconfig":    {reason: "nobody could reach the member", change: func(c *Config) { c.Kubeconfig = "" }, bad: true},
 		"address":       {reason: "nothing could listen on it", change: func(c *Config) { c.Address = "eu" }, bad: true},
+		"pods":          {reason: "each member of a playground has a range of its own", change: func(c *Config) { c.PodCIDR = "10.7.0.0/16" }},
+		"no range":      {reason: "kwok would find out when the first pod comes", change: func(c *Config) { c.PodCIDR = "10.7.0.0" }, bad: true},
+		"inside":        {reason: "which address is the first would depend on how it is written", change: func(c *Config) { c.PodCIDR = "10.7.0.9/16" }, bad: true},
+		"small":         {reason: "kwok takes addresses behind it when it is used up", change: func(c *Config) { c.PodCIDR = "10.7.0.0/28" }, bad: true},
+		"IPv6":          {reason: "Services are IPv4", change: func(c *Config) { c.PodCIDR = "fd00::/16" }, bad: true},
+		"of Services":   {reason: "a Service and a pod could have one address", change: func(c *Config) { c.PodCIDR = "10.0.0.0/8" }, bad: true},
 		"ready file":    {reason: "nobody would know", change: func(c *Config) { c.ReadyFile = "" }, bad: true},
 	}
 	for name, tc := range tests {
@@ -111,6 +118,26 @@ func TestAddress(t *testing.T) {
 	for _, ip := range []string{"192.0.2.7", apiServiceIP, loopback} {
 		require.NoError(t, chain[0].VerifyHostname(ip), "pods reach the API by the address of its Service")
 	}
+}
+
+func TestAddressesOfPods(t *testing.T) {
+	c := testConfig("/d")
+	c.PodCIDR = ""
+	require.NoError(t, c.complete())
+	require.Equal(t, "10.0.0.1/16", c.podPool(nil))
+	c.PodCIDR = "10.7.0.0/16"
+	require.NoError(t, c.complete())
+	ips := func(list ...string) (out []netip.Addr) {
+		for _, ip := range list {
+			out = append(out, netip.MustParseAddr(ip))
+		}
+		return out
+	}
+	require.Equal(t, "10.7.0.1/16", c.podPool(nil))
+	require.Equal(t, "10.7.2.9/16", c.podPool(ips("10.7.0.3", "10.7.2.9", "10.7.0.10")), "a pod keeps its address over a restart")
+	require.Equal(t, "10.7.0.1/16", c.podPool(ips("10.8.0.3", "10.0.0.4", "fd00::1")), "others are in nobody's way")
+	require.Equal(t, "10.7.0.1/16", c.podPool(ips("10.7.255.255")), "at the end it begins anew")
+	require.Equal(t, "10.7.0.1", c.nodeIP().String())
 }
 
 func TestStages(t *testing.T) {

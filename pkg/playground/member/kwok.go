@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -64,6 +66,10 @@ func startKwok(ctx context.Context, c *Config, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("kwok of member %s: %w", c.Name, err)
 	}
+	taken, err := podAddresses(ctx, typed)
+	if err != nil {
+		return fmt.Errorf("kwok of member %s: %w", c.Name, err)
+	}
 	stagesClient, err := versioned.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("kwok of member %s: %w", c.Name, err)
@@ -87,8 +93,8 @@ func startKwok(ctx context.Context, c *Config, log io.Writer) error {
 		ImpersonatingTypedClient:          clients.ToImpersonatingTypedClient(),
 		ManageNodesWithAnnotationSelector: fakeNodeAnnotation + "=" + fakeNodeValue,
 		LocalStages:                       local,
-		CIDR:                              "10.0.0.1/24",
-		NodeIP:                            "10.0.0.1",
+		CIDR:                              c.podPool(taken),
+		NodeIP:                            c.nodeIP().String(),
 		// The holder of the node leases. It is the same after a restart:
 		// another one would wait out the old lease and leave pods pending
 		// for as long.
@@ -107,4 +113,25 @@ func startKwok(ctx context.Context, c *Config, log io.Writer) error {
 		return fmt.Errorf("kwok of member %s: %w", c.Name, err)
 	}
 	return nil
+}
+
+// podAddresses are those that pods have.
+func podAddresses(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, error) {
+	var out []netip.Addr
+	options := metav1.ListOptions{Limit: 500}
+	for {
+		pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, options)
+		if err != nil {
+			return nil, fmt.Errorf("addresses of pods: %w", err)
+		}
+		for i := range pods.Items {
+			// Pods that wait have none.
+			if ip, err := netip.ParseAddr(pods.Items[i].Status.PodIP); err == nil {
+				out = append(out, ip)
+			}
+		}
+		if options.Continue = pods.Continue; options.Continue == "" {
+			return out, nil
+		}
+	}
 }

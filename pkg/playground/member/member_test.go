@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 
 func testConfig(dir string) Config {
 	return Config{
-		Name: "eu", Nodes: 2, Port: 21001,
+		Name: "eu", Nodes: 2, Port: 21001, PodCIDR: "10.7.0.0/16",
 		Dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig"), ReadyFile: filepath.Join(dir, "ready"),
 	}
 }
@@ -135,6 +135,21 @@ func runningPods(ctx context.Context, t *testing.T, client kubernetes.Interface)
 	return n
 }
 
+// requirePodAddresses checks that pods have addresses of the member's own range,
+// each another one.
+func requirePodAddresses(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
+	pods, err := client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{LabelSelector: "app=hello"})
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for i := range pods.Items {
+		ip := pods.Items[i].Status.PodIP
+		require.True(t, strings.HasPrefix(ip, "10.7."), "%q", ip)
+		require.False(t, seen[ip], "%s is there twice", ip)
+		seen[ip] = true
+	}
+}
+
 // TestMember runs a member, deploys, kills the member, and finds all again.
 func TestMember(t *testing.T) {
 	if testing.Short() {
@@ -169,6 +184,7 @@ func TestMember(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return runningPods(ctx, t, client) == 3 }, patience, 50*time.Millisecond, "pods run")
+	requirePodAddresses(t, client)
 
 	require.NoError(t, first.cmd.Process.Kill())
 	require.Error(t, first.wait(t))
@@ -182,6 +198,7 @@ func TestMember(t *testing.T) {
 	require.NoError(t, err)
 	began := time.Now()
 	require.Eventually(t, func() bool { return runningPods(ctx, t, client) == 4 }, patience, 50*time.Millisecond, "new pods run")
+	requirePodAddresses(t, client)
 	require.Less(t, time.Since(began), 30*time.Second, "nodes are managed without waiting for the lease of the process before")
 
 	require.NoError(t, second.cmd.Process.Signal(syscall.SIGTERM))

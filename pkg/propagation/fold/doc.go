@@ -7,6 +7,11 @@
 // whatever the number of clusters, and one that takes longer one write for every
 // five windows.
 //
+// What a cluster says of a namespace, or of the stub of a Service, belongs to no
+// binding's status and is passed on as it comes: a stub that cannot be applied does
+// not make its binding look failed. When a stub becomes a share, what was said of it
+// comes back by Add, since an agent says nothing twice.
+//
 // Only what is not yet written is held, so memory is bounded by what agents
 // report within a window. A report that is lost with the process is made again:
 // agents repeat everything when the API server's epoch changes, and now and then.

@@ -44,6 +44,9 @@ type Options struct {
 	Failures func(projection.Key) map[string]string
 	// Namespace takes the report of a namespace, which has no binding.
 	Namespace func(work string, item workv1alpha2.AggregatedStatusItem)
+	// Stub takes the report of a stub of a binding's Service, which is no part of
+	// the binding's status; false when it is a share by now.
+	Stub func(ctx context.Context, of projection.Key, work string, item workv1alpha2.AggregatedStatusItem) bool
 	// Window is how long a binding must be without news before it is written,
 	// unless it has settled. It is written after maxWindows of them in any case.
 	Window time.Duration
@@ -107,8 +110,9 @@ func (f *Folder) Report(ctx context.Context, cluster string, observations []agen
 			reject(o, agentv1alpha1.RejectedStale)
 		case origin.Binding == (projection.Key{}):
 			f.opts.Namespace(o.Name, itemOf(cluster, o))
+		case origin.Stub && f.opts.Stub(ctx, origin.Binding, o.Name, itemOf(cluster, o)):
 		default:
-			f.add(origin.Binding, itemOf(cluster, o))
+			f.Add(origin.Binding, itemOf(cluster, o))
 		}
 	}
 	return rejected, errors.Join(errs...)
@@ -155,7 +159,8 @@ func Message(o agentv1alpha1.WorkObservation) string {
 	return truncate(cmp.Or(o.Message, o.Reason))
 }
 
-func (f *Folder) add(key projection.Key, item workv1alpha2.AggregatedStatusItem) {
+// Add takes what a cluster said of its share of a binding.
+func (f *Folder) Add(key projection.Key, item workv1alpha2.AggregatedStatusItem) {
 	f.mu.Lock()
 	if f.pending[key] == nil {
 		f.pending[key] = reports{}

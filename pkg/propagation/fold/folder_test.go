@@ -50,6 +50,9 @@ type env struct {
 	slow    time.Duration
 	// namespaces are the Works of namespaces that were reported.
 	namespaces []string
+	// caller is a cluster that has a stub, and stubs are what was reported of it.
+	caller string
+	stubs  []workv1alpha2.AggregatedStatusItem
 }
 
 // quiet is a context whose logger says nothing: these tests make writes fail.
@@ -66,6 +69,8 @@ func newEnv(clusters ...string) *env {
 			switch {
 			case work == "namespace":
 				return projection.Origin{UID: "uid"}, true
+			case work == "work" && cluster == e.caller:
+				return projection.Origin{Binding: key, UID: types.UID("uid-" + cluster), Stub: true}, true
 			case work != "work" || !placed:
 				return projection.Origin{}, false
 			}
@@ -76,8 +81,17 @@ func newEnv(clusters ...string) *env {
 			defer e.mu.Unlock()
 			return e.cached, k == key && e.cached != nil
 		},
-		Failures:     func(projection.Key) map[string]string { return nil },
-		Namespace:    func(work string, _ workv1alpha2.AggregatedStatusItem) { e.namespaces = append(e.namespaces, work) },
+		Failures:  func(projection.Key) map[string]string { return nil },
+		Namespace: func(work string, _ workv1alpha2.AggregatedStatusItem) { e.namespaces = append(e.namespaces, work) },
+		Stub: func(_ context.Context, of projection.Key, work string, item workv1alpha2.AggregatedStatusItem) bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if of != key || work != "work" || slices.Contains(targetsOf(&e.stored.Spec), item.ClusterName) {
+				return false
+			}
+			e.stubs = append(e.stubs, item)
+			return true
+		},
 		UpdateStatus: e.update,
 		StoredWork: func(_ context.Context, _ string, o agentv1alpha1.WorkObservation) (bool, error) {
 			switch o.Name {
@@ -315,6 +329,29 @@ func TestRejections(t *testing.T) {
 	})
 }
 
+// What a cluster says of a stub is taken, and is no part of the binding's status,
+// good or bad. If it has become a share meanwhile, it is about that.
+func TestStubsAreNoPartOfTheBinding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv("eu")
+		defer e.stop()
+		e.caller = "us"
+		e.report("eu")
+		e.reportOf("us", agentv1alpha1.WorkObservation{Reason: "Conflict", Message: "somebody else's"})
+		pass(10 * window)
+		require.Len(t, e.items(), 1)
+		require.Equal(t, "eu", e.items()[0].ClusterName)
+		require.Len(t, e.writes, 1)
+		require.Equal(t, []workv1alpha2.AggregatedStatusItem{{ClusterName: "us", AppliedMessage: "somebody else's"}}, e.stubs)
+
+		e.place("eu", "us") // caller stays us: it was looked up just before
+		e.report("us")
+		pass(10 * window)
+		require.Len(t, e.items(), 2, "the report came too late to be about the stub")
+		require.Len(t, e.stubs, 1)
+	})
+}
+
 func TestMessages(t *testing.T) {
 	long := strings.Repeat("é", maxMessage)
 	for name, tt := range map[string]struct {
@@ -389,7 +426,7 @@ func TestBindingThatGoes(t *testing.T) {
 		assert.Empty(t, e.pending)
 		assert.Empty(t, e.due)
 
-		e.add(key, applied("eu")) // a report that crossed the deletion
+		e.Add(key, applied("eu")) // a report that crossed the deletion
 		pass(10 * window)
 		assert.Empty(t, e.pending)
 		assert.Empty(t, e.due)

@@ -7,14 +7,23 @@
 // change of its inputs (SetBinding, SetTemplate, ...); it keeps per pair what a
 // reader needs to notice a change, two counters and two hashes, and renders a
 // manifest when somebody reads it. Memory is therefore O(templates + bindings)
-// plus about a hundred bytes per pair.
+// plus about two hundred bytes per pair.
+//
+// # Stubs
+//
+// SetLinks says which clusters call which. A Service that is placed in a cluster has
+// a stub in every other that calls it: the same Work, computed from the same
+// template and binding, as a ClusterIP Service. It is no share: what a cluster
+// reports of it is kept here, as for namespaces, and not in the binding. When the
+// cluster gets a share, or loses it, that one Work changes, with its name and UID.
 //
 // # Invariants
 //
 //   - Render is a pure function: no clock, no I/O. Equal inputs give byte-equal
 //     Works on every replica of the API server.
 //   - A Work goes away for one reason only: its binding is gone or no longer
-//     names the cluster (or its namespace is gone). A template that is missing
+//     names the cluster (or its namespace is gone), and the cluster is not to have
+//     a stub either. A template that is missing
 //     or cannot be rendered leaves the Work in place, without manifests and
 //     with the condition Rendered=False; agents then leave the member alone.
 //   - A cluster that is not registered has no Works to read. Reads fail with

@@ -35,10 +35,13 @@ type entry struct {
 	// hash and status sum up what is to be applied and what was reported.
 	hash, status uint64
 	// report is what the cluster said of a namespace, which has no binding to
-	// keep it in. It lasts as long as the process: agents say it again.
+	// keep it in, or of a stub, which is no part of its binding's status. It lasts
+	// as long as the process: agents say it again.
 	report *workv1alpha2.AggregatedStatusItem
 
 	deleted bool
+	// stub says that the cluster has no share and calls one that has.
+	stub bool
 	last    *workv1alpha1.Work // of a deleted entry: what watchers are told
 
 	links [orders]struct{ prev, next *entry }
@@ -134,7 +137,7 @@ func (e *entry) labels() labels.Set {
 	case e.work != nil:
 		return e.work.Labels
 	case e.src.binding != nil:
-		return workLabels(e.src.binding)
+		return workLabels(e.src.binding, e.stub)
 	default:
 		return nil
 	}

@@ -51,7 +51,7 @@ func (p *Projection) DeleteOverride(key Key) {
 }
 
 // Failures are the clusters whose Work of a binding cannot be rendered because an
-// override does not fit, with the reason.
+// override does not fit, with the reason. Stubs are not among them.
 func (p *Projection) Failures(key Key) map[string]string {
 	p.mu.RLock()
 	src := p.bindings[key]
@@ -60,8 +60,10 @@ func (p *Projection) Failures(key Key) map[string]string {
 		return nil
 	}
 	all := make([]inputs, 0, len(src.placed))
-	for cluster := range src.placed {
-		all = append(all, p.inputs(src, cluster, p.wantedIn(src, cluster)))
+	for cluster, e := range src.placed {
+		if !e.stub {
+			all = append(all, p.inputs(src, cluster, p.shareOf(e, cluster)))
+		}
 	}
 	p.mu.RUnlock()
 	out := map[string]string{}

@@ -43,6 +43,11 @@ type Projection struct {
 	// anyView is closed when any view changes, and replaced.
 	anyView chan struct{}
 
+	// callers are the clusters with a link to each cluster, sorted.
+	callers map[string][]string
+
+	// onHandover is told what was reported of a stub that became a share.
+	onHandover func(Key, workv1alpha2.AggregatedStatusItem)
 	// onOverridden is told of bindings whose overridden Works changed.
 	onOverridden func(Key)
 	// overrides are the override policies of both scopes.
@@ -264,7 +269,7 @@ func (p *Projection) withdraw(src *source, cluster string, e *entry) {
 	if v == nil {
 		return
 	}
-	p.bury(v, e, tombstone(p.inputs(src, cluster, share{replicas: -1}), ""), src)
+	p.bury(v, e, tombstone(p.inputs(src, cluster, share{replicas: -1, stub: e.stub}), ""), src)
 }
 
 // bury takes an entry of a source, nil for a stored one, away. Its name is free
@@ -293,6 +298,7 @@ func (p *Projection) place(src *source) {
 		}
 	}
 	items, policies, changed := reported(src.binding), p.overridesOf(src.template, tmpl), false
+	relabelled := src.relabel()
 	for cluster, s := range want {
 		v := p.views[cluster]
 		if v == nil {
@@ -304,22 +310,38 @@ func (p *Projection) place(src *source) {
 		}
 		hash := pairHash(src, tmpl, s, changes)
 		e, status := src.placed[cluster], statusHash(items[cluster])
-		if src.binding == nil && e != nil {
-			status = e.status // comes by ReportNamespace
+		if e == nil && !s.stub && p.displace(v, src) {
+			e = src.placed[cluster]
+		}
+		if e != nil && (src.binding == nil || s.stub && e.stub) {
+			status = e.status // comes by ReportNamespace or ReportStub
 		}
 		switch {
 		case e == nil && v.entries[src.workName] != nil:
 			// Two templates whose Works have one name: the first keeps it.
 		case e == nil:
-			e = &entry{name: src.workName, src: src, hash: hash, status: status}
-			src.placed[cluster], changed = e, true
+			e = &entry{name: src.workName, src: src, hash: hash, status: status, stub: s.stub}
+			if s.stub {
+				e.report = items[cluster]
+			}
+			src.placed[cluster] = e
+			changed = changed || !s.stub
 			v.add(e, p.next())
 		case e.hash != hash:
-			e.hash, e.status, changed = hash, status, true
-			v.change(e, p.next(), true)
-		case e.status != status:
+			changed = changed || !s.stub
+			at := p.next()
+			if e.stub != s.stub {
+				p.turn(src, e, items[cluster])
+				e.labelled = at
+			}
+			e.hash, e.status = hash, status
+			v.change(e, at, true)
+		case e.status != status || relabelled:
 			e.status = status
 			v.change(e, p.next(), false)
+		}
+		if e != nil && relabelled {
+			e.labelled = p.counter
 		}
 	}
 	if changed && policies.hash != 0 && src.binding != nil && p.onOverridden != nil {
@@ -330,7 +352,11 @@ func (p *Projection) place(src *source) {
 
 func (p *Projection) wanted(src *source, tmpl *template) map[string]share {
 	if src.binding != nil {
-		return shares(src.binding, tmpl != nil && tmpl.divisible)
+		want := shares(src.binding, tmpl != nil && tmpl.divisible)
+		if len(p.callers) > 0 {
+			p.addStubs(src, tmpl, want)
+		}
+		return want
 	}
 	want := make(map[string]share, len(p.views))
 	for cluster := range p.views {

@@ -20,6 +20,9 @@ type Origin struct {
 	// Binding is empty for the Work of a namespace.
 	Binding Key
 	UID     types.UID
+	// Stub says that the cluster has no share of the binding, and that what it
+	// reports is no part of the binding's status.
+	Stub bool
 }
 
 // Lookup finds the origin of a cluster's computed Work.
@@ -34,7 +37,7 @@ func (p *Projection) Lookup(cluster, work string) (Origin, bool) {
 	if e == nil || e.src == nil {
 		return Origin{}, false
 	}
-	return Origin{Binding: e.src.key, UID: workUID(p.inputs(e.src, cluster, share{}))}, true
+	return Origin{Binding: e.src.key, UID: workUID(p.inputs(e.src, cluster, share{})), Stub: e.stub}, true
 }
 
 // Get returns a computed Work; false when there is none of that name.
@@ -58,12 +61,31 @@ func (p *Projection) ReportNamespace(work string, item workv1alpha2.AggregatedSt
 	if v == nil || v.entries[work] == nil || v.entries[work].src == nil || v.entries[work].src.binding != nil {
 		return
 	}
-	e := v.entries[work]
-	if status := statusHash(&item); e.report == nil || e.status != status {
-		e.report, e.status = &item, status
-		v.change(e, p.next(), false)
-		p.notifyAny()
+	p.keep(v, v.entries[work], item)
+}
+
+// ReportStub notes what a cluster says of a stub. It returns whether there is a
+// stub of that name, and whether this is news of it.
+func (p *Projection) ReportStub(work string, item workv1alpha2.AggregatedStatusItem) (there, news bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.views[item.ClusterName]
+	if v == nil || v.entries[work] == nil || !v.entries[work].stub {
+		return false, false
 	}
+	return true, p.keep(v, v.entries[work], item)
+}
+
+// keep remembers a report that has no binding to go to. Callers hold mu.
+func (p *Projection) keep(v *view, e *entry, item workv1alpha2.AggregatedStatusItem) (news bool) {
+	status := statusHash(&item)
+	if e.report != nil && e.status == status {
+		return false
+	}
+	e.report, e.status = &item, status
+	v.change(e, p.next(), false)
+	p.notifyAny()
+	return true
 }
 
 // StoredVersion translates the projected resource version of a stored Work, as a
@@ -160,18 +182,23 @@ func (p *Projection) snapshot(v *view, e *entry, o order) shot {
 	case e.deleted:
 		s.deleted = e.last
 	case e.src != nil:
-		s.inputs = p.inputs(e.src, v.cluster.Name, p.wantedIn(e.src, v.cluster.Name))
+		s.inputs = p.inputs(e.src, v.cluster.Name, p.shareOf(e, v.cluster.Name))
 		s.inputs.version, s.inputs.report = s.version, e.report
 	}
 	return s
 }
 
-func (p *Projection) wantedIn(src *source, cluster string) share {
-	tmpl := p.templates[src.template]
-	if src.binding == nil {
+// shareOf is what place wanted when it last looked at an entry. Callers hold mu.
+func (p *Projection) shareOf(e *entry, cluster string) share {
+	tmpl := p.templates[e.src.template]
+	switch {
+	case e.src.binding == nil:
 		return shareOfNamespace(tmpl)
+	case e.stub:
+		return stubOf(e.src.binding, cluster)
+	default:
+		return shareOf(e.src.binding, tmpl != nil && tmpl.divisible, cluster)
 	}
-	return shareOf(src.binding, tmpl != nil && tmpl.divisible, cluster)
 }
 
 // render turns a snapshot into the Work a client sees.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -61,7 +62,7 @@ func frame(in inputs) *workv1alpha1.Work {
 	}
 	if b := in.binding; b != nil {
 		work.CreationTimestamp = b.GetCreationTimestamp()
-		work.Labels = workLabels(b)
+		work.Labels = workLabels(b, in.share.stub)
 		work.Annotations = map[string]string{"resourcebinding.karmada.io/name": b.GetName()}
 		if b.GetNamespace() != "" {
 			work.Annotations["resourcebinding.karmada.io/namespace"] = b.GetNamespace()
@@ -78,15 +79,26 @@ func frame(in inputs) *workv1alpha1.Work {
 }
 
 // workLabels are those of the Works of a binding.
-func workLabels(b workv1alpha2.Binding) map[string]string {
-	label := names.ResourceBindingPermanentIDLabel
+func workLabels(b workv1alpha2.Binding, stub bool) map[string]string {
+	label, id := permanentID(b)
+	switch {
+	case id != "" && stub:
+		return map[string]string{label: id, meshv1alpha1.StubLabel: "true"}
+	case id != "":
+		return map[string]string{label: id}
+	case stub:
+		return map[string]string{meshv1alpha1.StubLabel: "true"}
+	default:
+		return nil
+	}
+}
+
+func permanentID(b workv1alpha2.Binding) (label, id string) {
+	label = names.ResourceBindingPermanentIDLabel
 	if b.GetNamespace() == "" {
 		label = names.ClusterResourceBindingPermanentIDLabel
 	}
-	if id := b.GetLabels()[label]; id != "" {
-		return map[string]string{label: id}
-	}
-	return nil
+	return label, b.GetLabels()[label]
 }
 
 // render computes a Work. It never fails: what cannot be rendered becomes a
@@ -134,6 +146,9 @@ func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 	if err := json.Unmarshal(in.template.manifest, &obj.Object); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), err)
 	}
+	if in.share.stub {
+		withoutOverwrite(obj)
+	}
 	managedLabels, managedAnnotations := sortedKeys(obj.GetLabels()), sortedKeys(obj.GetAnnotations())
 	if in.share.replicas >= 0 {
 		err := interpreter.ReviseCompletions(obj, in.binding.GetSpec().Clusters, in.cluster)
@@ -149,6 +164,12 @@ func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 		return nil, err
 	}
 
+	if in.share.stub {
+		if err := makeStub(obj); err != nil {
+			return nil, fmt.Errorf("%s %s in cluster %s: %w", in.key.Kind, join(in.key.Namespace, in.key.Name), in.cluster, err)
+		}
+	}
+
 	labels := withDefault(obj.GetLabels())
 	labels[names.ManagedLabel] = names.ManagedLabelValue
 	obj.SetLabels(labels)
@@ -162,7 +183,7 @@ func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 	}
 	annotations[names.ManagedLabelsAnnotation] = strings.Join(managedLabels, ",")
 	annotations[names.ManagedAnnotationsAnnotation] = strings.Join(managedAnnotations, ",")
-	if in.binding != nil && in.binding.GetSpec().ConflictResolution == policyv1alpha1.ConflictOverwrite {
+	if in.binding != nil && !in.share.stub && in.binding.GetSpec().ConflictResolution == policyv1alpha1.ConflictOverwrite {
 		if _, set := annotations[names.ConflictResolutionAnnotation]; !set {
 			annotations[names.ConflictResolutionAnnotation] = "overwrite"
 		}
@@ -171,12 +192,16 @@ func manifest(in inputs, kinds Interpreter) ([]byte, error) {
 	return json.Marshal(obj.Object)
 }
 
-// reportedStatus fills the status a cluster reported, as folded in the binding.
+// reportedStatus fills the status a cluster reported, as folded in the binding;
+// of namespaces and stubs as it is kept here.
 func reportedStatus(work *workv1alpha1.Work, in inputs) {
 	item := in.report
 	ref := workv1alpha2.ObjectReference{APIVersion: "v1", Kind: in.key.Kind, Name: in.key.Name}
 	if in.binding != nil {
-		item, ref = aggregatedItem(in.binding, in.cluster), in.binding.GetSpec().Resource
+		ref = in.binding.GetSpec().Resource
+		if !in.share.stub {
+			item = aggregatedItem(in.binding, in.cluster)
+		}
 	}
 	if item == nil {
 		return

@@ -46,6 +46,8 @@ type template struct {
 	manifest  []byte
 	labels    map[string]string
 	hash      uint64
+	// noStub is set on a Service of which there are to be no stubs.
+	noStub bool
 	// stays is set on a namespace that asks not to be created in members.
 	stays bool
 	// err says why the template cannot be rendered at all.
@@ -58,6 +60,7 @@ type source struct {
 	template TemplateKey
 	workName string
 	binding  workv1alpha2.Binding // nil for a namespace
+	id       string               // of the binding, as its Works are labelled
 	// placed are the clusters the source has entries in.
 	placed map[string]*entry
 }
@@ -67,6 +70,8 @@ type share struct {
 	// replicas to write into the manifest; negative leaves the template's own.
 	replicas  int32
 	suspended bool
+	// stub says that the cluster has no share but calls one that has.
+	stub bool
 }
 
 // shares lists the clusters of a binding.
@@ -147,6 +152,9 @@ func pairHash(src *source, tmpl *template, s share, overrides uint64) uint64 {
 		h.num(uint64(tmpl.generation))
 	}
 	h.num(uint64(int64(s.replicas)))
+	if s.stub {
+		h.flag(s.stub)
+	}
 	h.flag(s.suspended)
 	h.num(overrides)
 	if src.binding != nil {

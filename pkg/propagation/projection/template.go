@@ -83,6 +83,7 @@ func (p *Projection) digest(obj *unstructured.Unstructured) *template {
 		generation: obj.GetGeneration(),
 		created:    obj.GetCreationTimestamp().Unix(),
 		labels:     obj.GetLabels(),
+		noStub:     refusesStubs(obj),
 		stays:      obj.GetLabels()[names.SkipAutoPropagationLabel] == names.SkipAutoPropagationValue,
 	}
 	fail := func(err error) *template {

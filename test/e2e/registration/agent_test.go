@@ -130,8 +130,15 @@ func (s *site) start() {
 // account is a kubeconfig of the agent's service account in the member.
 func (s *site) account() string {
 	s.Helper()
-	token := strings.TrimSpace(s.Run(s.member, "create", "token", "flotilla-agent", "--namespace=flotilla-system", "--duration=2h"))
-	path := filepath.Join(filepath.Dir(s.tokenFile), "member.kubeconfig")
+	return s.speaker(s.member, "flotilla-system", "flotilla-agent")
+}
+
+// speaker is a kubeconfig of a service account in the member, whose token is made by
+// whom the kubeconfig maker is for.
+func (s *site) speaker(maker, namespace, account string) string {
+	s.Helper()
+	token := strings.TrimSpace(s.Run(maker, "create", "token", account, "--namespace="+namespace, "--duration=2h"))
+	path := filepath.Join(filepath.Dir(s.tokenFile), account+".kubeconfig")
 	server := s.Run(s.member, "config", "view", "--output=jsonpath={.clusters[0].cluster.server}")
 	ca := s.Run(s.member, "config", "view", "--raw", "--output=jsonpath={.clusters[0].cluster.certificate-authority-data}")
 	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c",

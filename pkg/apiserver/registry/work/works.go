@@ -18,6 +18,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/work/v1alpha1/validation"
@@ -170,8 +171,12 @@ func (r *REST) refuseComputed(ctx context.Context, name, verb string) error {
 		return nil
 	}
 	what := "the namespace it creates in the member: label the namespace " + names.SkipAutoPropagationLabel + "=" + names.SkipAutoPropagationValue
-	if origin.Binding != (projection.Key{}) {
-		what = fmt.Sprintf("binding %s: change its template or policy", strings.TrimPrefix(origin.Binding.Namespace+"/"+origin.Binding.Name, "/"))
+	binding := strings.TrimPrefix(origin.Binding.Namespace+"/"+origin.Binding.Name, "/")
+	switch {
+	case origin.Stub:
+		what = fmt.Sprintf("the links of a Mesh and from binding %s: annotate its Service with %s=false", binding, meshv1alpha1.StubLabel)
+	case origin.Binding != (projection.Key{}):
+		what = fmt.Sprintf("binding %s: change its template or policy", binding)
 	}
 	return apierrors.NewForbidden(workv1alpha1.Resource("works"), name, fmt.Errorf("a computed Work cannot be %s, it follows from %s", verb, what))
 }

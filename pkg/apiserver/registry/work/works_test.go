@@ -38,11 +38,11 @@ type fakeView struct {
 	agent      bool // who asked for a stored version
 }
 
-var origins = map[string]projection.Key{"web": {Namespace: "ns", Name: "web-deployment"}, "node": {Name: "node-thing"}, "space": {}}
+var origins = map[string]projection.Key{"web": {Namespace: "ns", Name: "web-deployment"}, "node": {Name: "node-thing"}, "space": {}, "stub": {Namespace: "ns", Name: "web-service"}}
 
 func (v *fakeView) Lookup(cluster, name string) (projection.Origin, bool) {
 	key, ok := origins[name]
-	return projection.Origin{Binding: key, UID: types.UID("uid-" + name)}, ok && cluster == "eu"
+	return projection.Origin{Binding: key, UID: types.UID("uid-" + name), Stub: name == "stub"}, ok && cluster == "eu"
 }
 
 func (v *fakeView) Get(cluster, name string) (*workv1alpha1.Work, bool) {
@@ -228,6 +228,7 @@ func TestComputedWorksAreReadOnly(t *testing.T) {
 		"web":   "binding ns/web-deployment: change its template or policy",
 		"node":  "binding node-thing: change its template or policy",
 		"space": names.SkipAutoPropagationLabel,
+		"stub":  "binding ns/web-service: annotate its Service with mesh.flotilla.io/stub=false",
 	} {
 		_, _, err := works.Update(ctx, name, nil, nil, nil, false, nil)
 		require.True(t, apierrors.IsForbidden(err), "%v", err)

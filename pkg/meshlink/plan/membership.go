@@ -1,0 +1,213 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/placement"
+)
+
+// membership finds the clusters that are in the Mesh, or were.
+func (r *round) membership() {
+	objects := map[string]*clusterv1alpha1.Cluster{}
+	known := map[string]bool{}
+	for _, object := range r.picture.Clusters {
+		objects[object.Name], known[object.Name] = object, true
+	}
+	works := map[string]map[string]*workv1alpha1.Work{}
+	for _, work := range r.picture.Works {
+		name, ok := names.ClusterOf(work.Namespace)
+		part := partOf(r.mesh.Name, work.Name)
+		if !ok || part == "" || work.Labels[meshv1alpha1.MeshLabel] != r.mesh.Name {
+			continue
+		}
+		if works[name] == nil {
+			works[name] = map[string]*workv1alpha1.Work{}
+		}
+		works[name][part], known[name] = work, true
+	}
+	members, others := map[string]*meshv1alpha1.MeshMember{}, map[string]string{}
+	for _, member := range r.picture.Members {
+		name, ok := names.ClusterOf(member.Namespace)
+		switch {
+		case !ok:
+		case member.Name == r.mesh.Name:
+			members[name], known[name] = member, true
+		default:
+			others[name] = member.Name
+		}
+	}
+	for i := range r.mesh.Status.Clusters {
+		known[r.mesh.Status.Clusters[i].Name] = true
+	}
+	for name := range known {
+		c := &cluster{name: name, object: objects[name], member: members[name], works: works[name]}
+		if r.place(c, others[name]) {
+			r.clusters = append(r.clusters, c)
+			r.byName[name] = c
+		}
+	}
+	slices.SortFunc(r.clusters, func(a, b *cluster) int { return cmp.Compare(a.name, b.name) })
+	if affinity := r.mesh.Spec.ClusterAffinity; affinity != nil && !r.deleting() {
+		for _, name := range affinity.ClusterNames {
+			if object := objects[name]; (object == nil || !object.DeletionTimestamp.IsZero()) && !slices.Contains(affinity.ExcludeClusters, name) && !slices.Contains(r.missing, name) {
+				r.missing = append(r.missing, name)
+			}
+		}
+		slices.Sort(r.missing)
+	}
+}
+
+// place says what a cluster is to the Mesh; false for nothing. Other is a Mesh that
+// has a MeshMember there.
+func (r *round) place(c *cluster, other string) bool {
+	ours := c.member != nil || len(c.works) > 0
+	if c.object == nil || !c.object.DeletionTimestamp.IsZero() {
+		c.phase = gone
+		return ours || slices.ContainsFunc(r.mesh.Status.Clusters, func(s meshv1alpha1.MeshCluster) bool { return s.Name == c.name })
+	}
+	if ready := meta.FindStatusCondition(c.object.Status.Conditions, clusterv1alpha1.ClusterConditionReady); ready != nil && ready.Status == metav1.ConditionUnknown {
+		since := ready.LastTransitionTime.Time
+		c.lost = &since
+		r.atUnlessPast(since.Add(r.hold()))
+	}
+	selected, err := placement.Matches(c.object, r.mesh.Spec.ClusterAffinity)
+	if err != nil {
+		r.affinity = err
+	}
+	if r.deleting() {
+		selected = false
+	}
+	owner := ""
+	if selected {
+		owner = r.owner(c.object)
+	}
+	switch {
+	case selected && c.member == nil && !controllerutil.ContainsFinalizer(c.object, names.ClusterFinalizer):
+		// Its execution namespace is made before it gets that finalizer.
+		c.phase = claimed
+		c.claim = fmt.Sprintf("cluster %s is just joining the federation; look whether controller-manager runs if it stays so", c.name)
+	case selected && owner == r.mesh.Name && (other == "" || c.member != nil):
+		c.phase = active
+	case err != nil && ours:
+		c.phase = active // what cannot be decided leaves things as they are
+	case ours:
+		c.phase = leaving
+		if selected {
+			c.claim = fmt.Sprintf("Mesh %s has cluster %s, because it is older; take the cluster out of one of the two (spec.clusterAffinity)", owner, c.name)
+		}
+	case selected && owner == r.mesh.Name:
+		c.phase = claimed
+		c.claim = fmt.Sprintf("cluster %s is still in Mesh %s, which is about to leave it", c.name, other)
+	case selected:
+		c.phase = claimed
+		c.claim = fmt.Sprintf("Mesh %s has cluster %s, because it is older; take the cluster out of one of the two (spec.clusterAffinity)", owner, c.name)
+	default:
+		return false
+	}
+	return true
+}
+
+// owner is the Mesh that has a cluster of all that select it: the oldest.
+func (r *round) owner(object *clusterv1alpha1.Cluster) string {
+	best := r.mesh
+	for _, m := range r.picture.Meshes {
+		if m.Name == r.mesh.Name || !m.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if ok, err := placement.Matches(object, m.Spec.ClusterAffinity); err == nil && ok && older(m, best) {
+			best = m
+		}
+	}
+	return best.Name
+}
+
+func older(a, b *meshv1alpha1.Mesh) bool {
+	return cmp.Or(a.CreationTimestamp.Time.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
+}
+
+// selects says whether a Mesh other than this one is there and selects a cluster.
+func (r *round) selects(mesh string, object *clusterv1alpha1.Cluster) bool {
+	for _, m := range r.picture.Meshes {
+		if m.Name == mesh && m.DeletionTimestamp.IsZero() {
+			ok, err := placement.Matches(object, m.Spec.ClusterAffinity)
+			return ok || err != nil
+		}
+	}
+	return false
+}
+
+// departures says how far clusters that leave have come.
+func (r *round) departures() {
+	for _, c := range r.clusters {
+		if c.phase != leaving {
+			continue
+		}
+		c.reading = r.stillReading(c)
+		c.clean = len(c.reading) == 0
+		switch {
+		case !c.clean || c.member == nil:
+			c.left = c.clean
+		case c.status() != nil:
+			c.left = c.member.Spec.Leaving && c.current() && meta.IsStatusConditionTrue(c.member.Status.Conditions, meshv1alpha1.ConditionLeft)
+		case c.member.Spec.Leaving && len(c.works) == 0:
+			// An agent that knows no Meshes has nothing to take back. One that does
+			// would have said so by now.
+			said := c.member.CreationTimestamp.Add(r.hold())
+			c.left = !r.now.Before(said)
+			r.atUnlessPast(said)
+		}
+	}
+}
+
+// stillReading are the clusters that have the remote secret for one, or may have.
+func (r *round) stillReading(c *cluster) []string {
+	var peers []*link.Cluster
+	var all []string
+	for _, peer := range r.clusters {
+		if peer.phase == gone || peer.phase == claimed {
+			continue
+		}
+		peers = append(peers, &link.Cluster{Name: peer.name, Lost: peer.lost, Status: peer.status()})
+		if peer != c && !peer.lostFor(r.hold(), r.now) && peer.mayRead(c.name) {
+			all = append(all, peer.name)
+		}
+	}
+	_, reading := link.CanClean(c.name, peers, r.hold(), r.now)
+	all = append(all, reading...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// mayRead says whether a cluster could have the remote secret for a peer without
+// having said so yet.
+func (c *cluster) mayRead(peer string) bool {
+	if c.works[PartPeer(peer)] != nil {
+		return true
+	}
+	if c.status() == nil {
+		return false
+	}
+	if !c.current() {
+		return true
+	}
+	return slices.ContainsFunc(c.member.Spec.Peers, func(p meshv1alpha1.MemberPeer) bool { return p.Name == peer && p.SecretHash != "" })
+}
+
+// atUnlessPast has the Mesh looked at again at a time that is to come.
+func (r *round) atUnlessPast(t time.Time) {
+	if t.After(r.now) {
+		r.at(t)
+	}
+}

@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"slices"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
+)
+
+// wantedPairs are the links that the Mesh asks for, and those that are taken back
+// because a cluster leaves.
+func (r *round) wantedPairs() []link.Ordered {
+	var clusters []string
+	for _, c := range r.clusters {
+		if c.phase != gone {
+			clusters = append(clusters, c.name)
+		}
+	}
+	pairs := link.All(clusters)
+	if r.mesh.Spec.Links == meshv1alpha1.LinksPlacement {
+		pairs = link.ByPlacement(clusters, r.picture.Placed)
+	}
+	return slices.DeleteFunc(pairs, func(pair link.Ordered) bool {
+		return r.byName[pair.From].phase != active && r.byName[pair.To].phase != active
+	})
+}
+
+// linkOf sums a cluster up for package link.
+func (r *round) linkOf(c *cluster) *link.Cluster {
+	sum := &link.Cluster{
+		Name: c.name, Network: r.mesh.Spec.Network(c.name),
+		Lost: c.lost, Leaving: c.phase == leaving,
+		Status: c.status(), CA: c.ca.state, CAMessage: c.ca.message,
+		GatewayMessage: failure(c.works[PartGateway]), Addresses: c.addresses,
+		TokenMessage: c.token.problem,
+	}
+	_, sum.IstiodMessage = c.trouble(meshv1alpha1.ConditionIstiodAnswers)
+	_, sum.NetworkMessage = c.trouble(meshv1alpha1.ConditionNetworkLabelled)
+	if c.phase == claimed {
+		sum.Claim = c.claim
+	}
+	if sum.Status != nil && sum.Status.Istiod != nil {
+		sum.VersionMessage = remotesecret.CheckVersion(sum.Status.Istiod.Version)
+	}
+	if c.token.newest != nil {
+		sum.TokenExpires = &c.token.newest.Expires
+	}
+	return sum
+}
+
+// evaluate says how all pairs stand.
+func (r *round) evaluate(wanted []link.Ordered) {
+	for _, w := range wanted {
+		from, to := r.byName[w.From], r.byName[w.To]
+		there := from.works[PartPeer(to.name)]
+		to.link.TokenExpires = nil
+		switch {
+		case to.token.newest != nil:
+			to.link.TokenExpires = &to.token.newest.Expires
+		case there != nil:
+			// It goes on with what it has as long as that lasts.
+			to.link.TokenExpires = to.token.expires()
+		}
+		// Without a MeshMember it is not the cluster that the secret was for: that one
+		// was unjoined, and another came under its name.
+		written := there != nil && to.member != nil
+		p := link.Pair{From: from.link, To: to.link, Written: written, SecretHash: to.secretHash(there)}
+		result := link.Evaluate(&p, r.hold(), r.now)
+		if result.Recheck != nil {
+			r.at(*result.Recheck)
+		}
+		r.pairs = append(r.pairs, pair{from: from, to: to, result: result})
+	}
+}
+
+// secretHash is the hash of the remote secret for a cluster that a peer is to have:
+// of the newest, or if that is not known, of the one it has.
+func (c *cluster) secretHash(there *workv1alpha1.Work) string {
+	if c.token.newest != nil {
+		return c.token.newest.Secret
+	}
+	if secret := secretOf(there); secret != nil {
+		return remotesecret.SecretHash(c.name, secret.Data)
+	}
+	return ""
+}
+
+// peerWork is the Work with the remote secret of a pair as it is to be. The manifest is
+// the same for all who read a cluster, so it is made once.
+func (r *round) peerWork(p *pair) *workv1alpha1.Work {
+	if p.to.token.newest == nil {
+		return p.from.works[PartPeer(p.to.name)]
+	}
+	work := &workv1alpha1.Work{ObjectMeta: metadata(r.mesh.Name, p.from.name, WorkName(r.mesh.Name, PartPeer(p.to.name)))}
+	work.Spec.Workload.Manifests = []workv1alpha1.Manifest{p.to.token.manifest}
+	return work
+}
+
+// peers are MeshMember.spec.peers of a cluster as they are to be: whom it calls, and
+// whom it is to have no remote secret for any more and may still.
+func (r *round) peers(c *cluster) []meshv1alpha1.MemberPeer {
+	network := r.mesh.Spec.Network(c.name)
+	var peers []meshv1alpha1.MemberPeer
+	listed := map[string]bool{}
+	for i := range r.pairs {
+		p := &r.pairs[i]
+		if p.from != c || p.to.phase != active {
+			continue
+		}
+		peer := meshv1alpha1.MemberPeer{Name: p.to.name, Network: r.mesh.Spec.Network(p.to.name)}
+		if peer.Network != network {
+			peer.Gateways = p.to.addresses
+		}
+		if p.result.Secret {
+			peer.SecretHash = p.to.secretHash(c.works[PartPeer(p.to.name)])
+		}
+		peers, listed[peer.Name] = append(peers, peer), true
+	}
+	rest := map[string]bool{}
+	for part := range c.works {
+		rest[peerOf(part)] = true
+	}
+	if status := c.status(); status != nil {
+		for i := range status.Peers {
+			if status.Peers[i].SecretHash != "" {
+				rest[status.Peers[i].Name] = true
+			}
+		}
+	}
+	if c.member != nil {
+		for i := range c.member.Spec.Peers {
+			peer := &c.member.Spec.Peers[i]
+			other := r.byName[peer.Name]
+			if peer.SecretHash != "" || !c.current() || other != nil && other.phase == leaving && !other.clean {
+				rest[peer.Name] = true
+			}
+		}
+	}
+	for name := range rest {
+		if name != "" && !listed[name] {
+			peers = append(peers, meshv1alpha1.MemberPeer{Name: name, Network: r.mesh.Spec.Network(name)})
+		}
+	}
+	slices.SortFunc(peers, func(a, b meshv1alpha1.MemberPeer) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return peers
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
+)
+
+// Picture is all that a plan follows from.
+type Picture struct {
+	// Mesh that the plan is for.
+	Mesh *meshv1alpha1.Mesh
+	// Meshes are all there are: a cluster is in one only.
+	Meshes []*meshv1alpha1.Mesh
+	// Clusters are all of the federation.
+	Clusters []*clusterv1alpha1.Cluster
+	// Members are the MeshMembers of all Meshes.
+	Members []*meshv1alpha1.MeshMember
+	// Works are those with the Mesh's label.
+	Works []*workv1alpha1.Work
+	// Trust is the Secret with the roots, nil when there is none.
+	Trust *corev1.Secret
+	// External is the Secret of trust mode External, nil when there is none.
+	External *corev1.Secret
+	// Tokens are what MeshMember.status.token names, by cluster.
+	Tokens map[string]Token
+	// Placed is where propagated workloads are. Used when links are by placement.
+	Placed []link.Placed
+}
+
+// Token is the token of a cluster's reader. It is secret.
+type Token struct {
+	*remotesecret.Token
+	// Problem says, when there is none, what is in the way.
+	Problem string
+}
+
+// Verb is what is done to an object.
+type Verb string
+
+// The verbs.
+const (
+	Create Verb = "Create"
+	// Update is on the condition that the object is still what the plan was made
+	// from.
+	Update Verb = "Update"
+	// Delete is no error when there is nothing to delete.
+	Delete Verb = "Delete"
+)
+
+// Write is one write.
+type Write struct {
+	Verb Verb
+	// Object as it is to be; of a Delete, what is to go.
+	Object client.Object
+	// Was is the object as it is, of an Update.
+	Was client.Object
+}
+
+// Event is something that people want to see on the Mesh.
+type Event struct {
+	// Warning says that somebody has to do something.
+	Warning bool
+	Reason  string
+	Note    string
+}
+
+// Plan is what is to be done.
+type Plan struct {
+	// Writes in the order in which they are to be made.
+	Writes []Write
+	// Status of the Mesh after that.
+	Status meshv1alpha1.MeshStatus
+	// Gone says that the Mesh is let go of with these writes: it has no status
+	// any more.
+	Gone bool
+	// Events that happened with that status.
+	Events []Event
+	// Again is when to look again if nothing else happens; zero for never.
+	Again time.Time
+}

@@ -1,0 +1,421 @@
+package plan_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
+	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/plan"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
+)
+
+// world is a federation in which anything can happen at any time.
+type world struct {
+	*federation
+	fail    func(format string, args ...any)
+	foreign map[string]bool // clusters in which somebody has put a CA of his own
+	roots   int64
+}
+
+var everyone = []string{"ap", "eu", "sa", "us"}
+
+func newWorld(t *rapid.T) *world {
+	w := &world{federation: newFederation(t, everyone...), fail: t.Fatalf, foreign: map[string]bool{}, roots: 1}
+	networks := drawNetworks(t)
+	w.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) {
+		selecting("ap", "eu", "us")(spec)
+		spec.Networks = networks
+		spec.RemoteAccess.TokenTTL = &metav1.Duration{Duration: time.Hour}
+		spec.Trust.WorkloadCertificateLifetime = &metav1.Duration{Duration: time.Hour}
+	})
+	w.onWrite = w.checkWrite
+	return w
+}
+
+func drawNetworks(t *rapid.T) []meshv1alpha1.MeshNetwork {
+	return rapid.SampledFrom([][]meshv1alpha1.MeshNetwork{
+		nil,
+		{{Name: "vpc", ClusterNames: []string{"ap", "eu"}}},
+		{{Name: "vpc", ClusterNames: everyone}},
+	}).Draw(t, "networks")
+}
+
+func (w *world) selected(name string) bool {
+	c := w.fleet[name]
+	chosen := w.meshes["mesh1"].Spec.ClusterAffinity.ClusterNames
+	return c != nil && c.DeletionTimestamp == nil && (len(chosen) == 0 || slices.Contains(chosen, name))
+}
+
+func (w *world) lostFor(name string) time.Duration {
+	c := w.fleet[name]
+	if c == nil {
+		return 0
+	}
+	ready := meta.FindStatusCondition(c.Status.Conditions, clusterv1alpha1.ClusterConditionReady)
+	if ready.Status != metav1.ConditionUnknown {
+		return 0
+	}
+	return w.now.Sub(ready.LastTransitionTime.Time)
+}
+
+// checkWrite is what has to hold before a write is made.
+func (w *world) checkWrite(write plan.Write) {
+	work, ok := write.Object.(*workv1alpha1.Work)
+	if !ok {
+		return
+	}
+	cluster, _ := names.ClusterOf(work.Namespace)
+	switch part := work.Name[len(plan.WorkName("mesh1", "")):]; {
+	case part == plan.PartCA && write.Verb != plan.Delete:
+		w.checkCA(cluster, work)
+	case part == plan.PartCA:
+		if w.selected(cluster) && !w.ourMeshGoes() {
+			w.fail("the CA of %s is taken away", cluster)
+		}
+	case part == plan.PartGateway || part == plan.PartReader:
+		if write.Verb == plan.Delete {
+			w.checkCleaning(cluster, part)
+		}
+	case len(part) > 5 && part[:5] == "peer." && write.Verb == plan.Create:
+		w.checkLink(cluster, part[5:])
+	}
+}
+
+func (w *world) ourMeshGoes() bool { return w.meshes["mesh1"].DeletionTimestamp != nil }
+
+// checkCA: what a cluster is given follows from what is stored, and is not written
+// over somebody else's.
+func (w *world) checkCA(cluster string, work *workv1alpha1.Work) {
+	secret := w.secret(names.SystemNamespace, meshv1alpha1.TrustSecretName("mesh1"))
+	if secret == nil {
+		w.fail("%s gets a CA before the roots are stored", cluster)
+		return
+	}
+	store, err := trust.DecodeStore(secret.Data)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	signer, roots := caOf(w.t, work, w.now)
+	want := store.State.Want()
+	if !slices.Equal(roots, want.Roots) || signer.Root != want.Signer {
+		w.fail("%s gets roots %v and signer %s; stored is %s: %v", cluster, roots, signer.Root, store.State.Stage, want)
+	}
+	if w.foreign[cluster] && w.work(cluster, work.Name) == nil {
+		w.fail("a CA is written into %s over somebody else's", cluster)
+	}
+}
+
+// checkLink: a remote secret comes when both are as they are to be.
+func (w *world) checkLink(from, to string) {
+	spec := &w.meshes["mesh1"].Spec
+	a, b := w.members[from], w.members[to]
+	switch {
+	case a.Network() != spec.Network(from) || b.Network() != spec.Network(to):
+		w.fail("%s>%s: linked before the networks are labelled", from, to)
+	case !a.Trusts(b):
+		w.fail("%s>%s: linked before they trust each other", from, to)
+	case spec.Network(from) != spec.Network(to) && b.GatewayLabel() != spec.Network(to):
+		w.fail("%s>%s: linked before there is a gateway", from, to)
+	case !w.selected(from) || !w.selected(to):
+		w.fail("%s>%s: linked, and one is not in the mesh", from, to)
+	}
+}
+
+// checkCleaning: nothing is cleaned in a cluster that somebody reads; a gateway goes
+// also when nobody in another network does.
+func (w *world) checkCleaning(cluster, part string) {
+	spec := &w.meshes["mesh1"].Spec
+	for name, peer := range w.members {
+		hold := w.meshes["mesh1"].Spec.WithdrawAfter.Duration
+		if w.fleet[name] == nil || w.fleet[name].DeletionTimestamp != nil || w.lostFor(name) >= hold {
+			continue
+		}
+		if part == plan.PartGateway && w.selected(cluster) && spec.Network(name) == spec.Network(cluster) {
+			continue
+		}
+		if peer.Has("Secret", meshv1alpha1.IstioNamespace, remotesecret.Name(cluster)) {
+			w.fail("%s is cleaned while %s has its remote secret", cluster, name)
+		}
+	}
+}
+
+// check is what has to hold at any time.
+func (w *world) check() {
+	for from, a := range w.members {
+		for to, b := range w.members {
+			if from == to || w.foreign[from] || w.foreign[to] || !w.selected(from) || !w.selected(to) {
+				continue
+			}
+			has, works := a.Reads(b, w.now)
+			if !has || w.work(from, plan.WorkName("mesh1", plan.PartPeer(to))) == nil {
+				continue
+			}
+			if !works && !a.Expired(b, w.now) {
+				w.fail("the token with which %s reads %s was ended", from, to)
+			}
+			if !a.Trusts(b) {
+				w.fail("%s and %s are linked and do not trust each other", from, to)
+			}
+		}
+	}
+}
+
+// silence is what the cluster controller sees.
+func (w *world) silence(name string) {
+	status := metav1.ConditionTrue
+	if w.cut[name] {
+		status = metav1.ConditionUnknown
+	}
+	w.heard(name, status)
+}
+
+func (w *world) actions() map[string]func(*rapid.T) {
+	pick := func(t *rapid.T) string { return rapid.SampledFrom(everyone).Draw(t, "cluster") }
+	there := func(t *rapid.T) string {
+		name := pick(t)
+		if c := w.fleet[name]; c == nil || c.DeletionTimestamp != nil {
+			t.Skip("it is not in the federation")
+		}
+		return name
+	}
+	return map[string]func(*rapid.T){
+		"control": func(t *rapid.T) { w.control("mesh1", rapid.IntRange(-1, 6).Draw(t, "writes")) },
+		"apply":   func(t *rapid.T) { w.apply(pick(t)) },
+		"reload":  func(t *rapid.T) { w.members[pick(t)].Reload(w.now) },
+		"deliver": func(t *rapid.T) { w.deliver(pick(t), "mesh1") },
+		"agent":   func(t *rapid.T) { w.agent(pick(t), "mesh1") },
+		"catchUp": func(*rapid.T) { w.everybody(); w.everybody() },
+		"minutes": func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "n")) * time.Minute) },
+		"hours":   func(t *rapid.T) { w.now = w.now.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "n")) * time.Hour) },
+		"cut":     func(t *rapid.T) { name := there(t); w.cut[name] = !w.cut[name] },
+		"silence": func(t *rapid.T) { w.silence(there(t)) },
+		"rotate": func(*rapid.T) {
+			w.roots++
+			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Trust.RootGeneration = w.roots })
+		},
+		"restart":  func(t *rapid.T) { w.members[pick(t)].Restart(w.now) },
+		"select":   func(t *rapid.T) { w.choose(pick(t), true) },
+		"deselect": func(t *rapid.T) { w.choose(pick(t), false) },
+		"unjoin":   func(t *rapid.T) { w.unjoin(there(t)) },
+		"gone":     func(t *rapid.T) { w.goneFor(t, pick(t)) },
+		"rejoin": func(t *rapid.T) {
+			name := pick(t)
+			if w.fleet[name] != nil {
+				t.Skip("it is there")
+			}
+			w.join(name)
+		},
+		"networks": func(t *rapid.T) {
+			networks := drawNetworks(t)
+			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Networks = networks })
+		},
+		"placement": func(t *rapid.T) {
+			w.placed = []link.Placed{{Namespace: "shop", Clusters: rapid.SliceOfDistinct(rapid.SampledFrom(everyone), rapid.ID).Draw(t, "placed")}}
+			links := rapid.SampledFrom([]meshv1alpha1.MeshLinks{meshv1alpha1.LinksAll, meshv1alpha1.LinksPlacement}).Draw(t, "links")
+			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Links = links })
+		},
+		"foreign": func(t *rapid.T) { w.putForeign(there(t)) },
+		"address": func(t *rapid.T) { m := w.members[pick(t)]; m.NoAddress = !m.NoAddress },
+		"":        func(*rapid.T) { w.check() },
+	}
+}
+
+func (w *world) choose(name string, in bool) {
+	w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) {
+		names := slices.DeleteFunc(slices.Clone(s.ClusterAffinity.ClusterNames), func(n string) bool { return n == name })
+		if in {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		affinity := s.ClusterAffinity.DeepCopy()
+		affinity.ClusterNames = names
+		s.ClusterAffinity = affinity
+	})
+}
+
+// unjoin begins the end of a Cluster.
+func (w *world) unjoin(name string) {
+	c := w.fleet[name].DeepCopy()
+	c.DeletionTimestamp = &metav1.Time{Time: w.now}
+	w.fleet[name] = c
+}
+
+// goneFor is the end of it: the namespace goes with all that is in it.
+func (w *world) goneFor(t *rapid.T, name string) {
+	if c := w.fleet[name]; c == nil || c.DeletionTimestamp == nil {
+		t.Skip("it is not going")
+	}
+	delete(w.fleet, name)
+	delete(w.cut, name)
+	delete(w.delivered, name+"/mesh1")
+	for key, obj := range w.objects {
+		if obj.GetNamespace() == names.ExecutionNamespace(name) {
+			delete(w.objects, key)
+		}
+	}
+	// Another member comes under the name, if one does.
+	delete(w.members, name)
+	delete(w.foreign, name)
+	m := newFederation(w.t, name).members[name]
+	w.members[name] = m
+}
+
+// putForeign has somebody put a CA of his own into a cluster in which there is none
+// yet; the agent sees it at once.
+func (w *world) putForeign(name string) {
+	m := w.members[name]
+	if w.cut[name] || m.Has("Secret", meshv1alpha1.IstioNamespace, trust.CACertsSecret) || w.work(name, plan.WorkName("mesh1", plan.PartCA)) != nil {
+		return
+	}
+	m.Put(foreignCA())
+	w.foreign[name] = true
+	w.deliver(name, "mesh1")
+	w.agent(name, "mesh1")
+}
+
+// heal takes all faults back.
+func (w *world) heal() {
+	for _, name := range everyone {
+		if c := w.fleet[name]; c != nil && c.DeletionTimestamp != nil {
+			w.fleet[name] = nil
+			delete(w.fleet, name)
+			w.members[name] = newFederation(w.t, name).members[name]
+			for key, obj := range w.objects {
+				if obj.GetNamespace() == names.ExecutionNamespace(name) {
+					delete(w.objects, key)
+				}
+			}
+			delete(w.delivered, name+"/mesh1")
+		}
+		if w.fleet[name] == nil {
+			w.join(name)
+		}
+		w.cut[name] = false
+		w.heard(name, metav1.ConditionTrue)
+		w.members[name].NoAddress = false
+		if w.foreign[name] {
+			w.members[name].Remove("Secret", meshv1alpha1.IstioNamespace, trust.CACertsSecret)
+			w.members[name].Restart(w.now)
+			w.foreign[name] = false
+		}
+		w.choose(name, true)
+	}
+	w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Links = meshv1alpha1.LinksAll })
+}
+
+// obey has people do what conditions ask for.
+func (w *world) obey() {
+	for _, c := range w.meshes["mesh1"].Status.Clusters {
+		trusted := meta.FindStatusCondition(c.Conditions, meshv1alpha1.ConditionTrusted)
+		if trusted.Reason == "NotInEffect" && strings.Contains(trusted.Message, "restart deployment istiod") {
+			w.members[c.Name].Restart(w.now)
+		}
+	}
+}
+
+// TestWhateverHappens: whatever comes late, is lost, restarted, cut off, put in by
+// hand, joins or leaves, and between whichever two writes the controller ends, nothing
+// is written that must not be; and once all works again the mesh becomes ready, with
+// the root that was asked for, and nothing more is written.
+func TestWhateverHappens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		t.Repeat(w.actions())
+		w.heal()
+		done := func() bool {
+			status := w.meshes["mesh1"].Status
+			return w.ready("mesh1") && status.Trust.Stage == "Steady" && status.Trust.RootGeneration == w.roots
+		}
+		for range 100 * int(w.roots) {
+			if done() {
+				break
+			}
+			w.everybody()
+			w.check()
+			w.obey()
+			w.now = w.now.Add(5 * time.Minute)
+			for _, name := range everyone {
+				w.heard(name, metav1.ConditionTrue)
+			}
+		}
+		if !done() {
+			t.Fatalf("it does not become ready:\n%s", w.explain())
+		}
+		if got := len(w.meshes["mesh1"].Status.Links); got != len(everyone)*(len(everyone)-1) {
+			t.Fatalf("%d links", got)
+		}
+		w.settle()
+		writes := fmt.Sprint(w.writes, w.status, slices.Sorted(maps.Keys(w.objects)))
+		w.everybody()
+		if now := fmt.Sprint(w.writes, w.status, slices.Sorted(maps.Keys(w.objects))); now != writes {
+			t.Fatalf("a steady mesh is written")
+		}
+	})
+}
+
+// TestWhateverHappensCanFail: what is checked above is found when it is not so.
+func TestWhateverHappensCanFail(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		make   func(w *world)
+		find   string
+	}{
+		"Order": {
+			reason: "What follows from something is written before it.",
+			make:   func(w *world) { w.reverse = true },
+			find:   "stored is Steady",
+		},
+		"Tokens": {
+			reason: "An agent does not care for tokens in use.",
+			make:   func(w *world) { w.members["eu"].Hasty = true },
+			find:   "was ended",
+		},
+		"Gateway": {
+			reason: "An agent says that there is a label which is not there.",
+			make:   func(w *world) { w.members["eu"].Unlabelled = true },
+			find:   "before the networks are labelled",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var found []string
+			w := &world{federation: newFederation(t, everyone...), foreign: map[string]bool{}}
+			w.fail = func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+			w.onWrite = w.checkWrite
+			w.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) {
+				spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{}
+				spec.RemoteAccess.TokenTTL = &metav1.Duration{Duration: time.Hour}
+			})
+			tc.make(w)
+			for i := range 40 {
+				if i == 10 {
+					w.edit("mesh1", func(spec *meshv1alpha1.MeshSpec) { spec.Trust.RootGeneration = 2 })
+				}
+				for _, name := range everyone { // out of step with each other
+					w.everybody()
+					w.check()
+					w.now = w.now.Add(time.Minute)
+					w.agent(name, "mesh1")
+					w.check()
+				}
+			}
+			if !slices.ContainsFunc(found, func(text string) bool { return strings.Contains(text, tc.find) }) {
+				t.Errorf("%s Nothing with %q was found: %v", tc.reason, tc.find, found)
+			}
+		})
+	}
+}

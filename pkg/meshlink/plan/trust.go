@@ -1,0 +1,306 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
+)
+
+// Reasons for which nothing is signed.
+const (
+	reasonTrustMissing  = "TrustSecretMissing"
+	reasonTrustUnusable = "TrustSecretUnusable"
+	reasonExternal      = "ExternalCAUnusable"
+)
+
+// externalPoll is how often the Secret of an external CA is looked at: nobody
+// watches Secrets.
+const externalPoll = time.Minute
+
+// trust reads what is stored of the roots, and begins or goes on with a change.
+func (r *round) trust() error {
+	spec := &r.mesh.Spec.Trust
+	if spec.Mode == meshv1alpha1.TrustExternal && !r.deleting() {
+		r.at(r.now.Add(externalPoll))
+		r.readExternal()
+	}
+	secret := names.SystemNamespace + "/" + meshv1alpha1.TrustSecretName(r.mesh.Name)
+	switch {
+	case r.picture.Trust != nil:
+		store, err := trust.DecodeStore(r.picture.Trust.Data)
+		if err != nil {
+			r.problem = problem{reasonTrustUnusable, fmt.Sprintf("Secret %s with the roots of the mesh: %v. Until it is restored from a backup nothing is signed; what clusters have stays", secret, err)}
+			return nil
+		}
+		r.store = store
+	case r.hadTrust():
+		r.problem = problem{reasonTrustMissing, fmt.Sprintf("Secret %s with the roots of the mesh is gone. Restore it from a backup; until then nothing is signed, and what clusters have stays. If there is none, delete the Mesh, delete istio-system/%s in every member, and make the Mesh anew", secret, trust.CACertsSecret)}
+		return nil
+	case r.deleting():
+		return nil
+	default:
+		return r.firstRoot()
+	}
+	if r.deleting() {
+		return nil
+	}
+	if err := r.begin(); err != nil {
+		return err
+	}
+	state, barrier := trust.Advance(r.store.State, r.reports(), r.now, spec.WorkloadCertificateLifetime.Duration)
+	if barrier.Until != nil {
+		r.at(*barrier.Until)
+	}
+	r.store, r.barrier = r.store.With(state), barrier
+	r.expectEnd()
+	return nil
+}
+
+// hadTrust says whether the mesh has had roots before.
+func (r *round) hadTrust() bool {
+	return r.mesh.Status.Trust != nil && len(r.mesh.Status.Trust.Roots) > 0 ||
+		slices.ContainsFunc(r.clusters, func(c *cluster) bool { return c.works[PartCA] != nil })
+}
+
+func (r *round) certified() trust.Mesh {
+	return trust.Mesh{Name: r.mesh.Name, TrustDomain: r.mesh.Spec.Trust.TrustDomain}
+}
+
+// firstRoot makes the store of a new mesh.
+func (r *round) firstRoot() error {
+	spec := &r.mesh.Spec.Trust
+	var root *trust.Authority
+	switch {
+	case spec.Mode != meshv1alpha1.TrustExternal:
+		var err error
+		if root, err = trust.NewRoot(r.certified(), spec.RootGeneration, r.now, trust.RootLifetime); err != nil {
+			return err
+		}
+	case r.external != nil:
+		root = r.external.Root
+	default:
+		return nil // the problem is known
+	}
+	r.store = trust.NewStore(root)
+	r.store.State.Generation = spec.RootGeneration
+	return nil
+}
+
+// readExternal reads the Secret of mode External, as far as it is about the root.
+func (r *round) readExternal() {
+	ref := r.mesh.Spec.Trust.SecretRef
+	if ref == nil {
+		r.problem = problem{reasonExternal, "spec.trust.secretRef is empty; name a Secret with " + trust.RootCertKey}
+		return
+	}
+	name := ref.Namespace + "/" + ref.Name
+	if r.picture.External == nil {
+		r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s does not exist; create it with %s and %s, or intermediates of the clusters", name, trust.RootCertKey, trust.RootKeyKey)}
+		return
+	}
+	external, err := trust.ParseExternal(r.picture.External.Data, nil, r.now)
+	if err != nil {
+		r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s: %v", name, err)}
+		return
+	}
+	r.external = external
+}
+
+// begin starts the change to another root, if one is wanted and none is under way.
+func (r *round) begin() error {
+	state, spec := &r.store.State, &r.mesh.Spec.Trust
+	if spec.Mode == meshv1alpha1.TrustExternal {
+		if r.external == nil {
+			return nil
+		}
+		root := r.external.Root
+		switch fingerprint := root.Fingerprint(); {
+		case fingerprint == state.Current || fingerprint == state.Next:
+			// Its key may have been added, or taken away.
+			with := *r.store
+			with.Roots = map[trust.Fingerprint]*trust.Authority{}
+			for f, known := range r.store.Roots {
+				with.Roots[f] = known
+			}
+			with.Roots[fingerprint] = root
+			r.store = &with
+		case state.Stage != trust.Steady:
+			r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s/%s has root %s now, while the change to %s is under way; put that one back, or wait until it is through", spec.SecretRef.Namespace, spec.SecretRef.Name, fingerprint.Short(), state.Next.Short())}
+		default:
+			return r.change(root)
+		}
+		return nil
+	}
+	if spec.RootGeneration <= state.Generation || state.Stage != trust.Steady {
+		return nil
+	}
+	root, err := trust.NewRoot(r.certified(), state.Generation+1, r.now, trust.RootLifetime)
+	if err != nil {
+		return err
+	}
+	return r.change(root)
+}
+
+func (r *round) change(root *trust.Authority) error {
+	store, err := r.store.Begin(root)
+	if err != nil {
+		return fmt.Errorf("mesh %s: %w", r.mesh.Name, err)
+	}
+	r.store = store
+	return nil
+}
+
+// expectEnd says in time that the root ends: a change of it takes days.
+func (r *round) expectEnd() {
+	root, err := r.store.Signer()
+	if err != nil {
+		return // whoever signs finds that
+	}
+	end := root.Certificate.NotAfter
+	warn := end.Add(-2 * r.mesh.Spec.Trust.IntermediateLifetime.Duration)
+	if half := root.Certificate.NotBefore.Add(end.Sub(root.Certificate.NotBefore) / 2); warn.Before(half) {
+		warn = half // a root that lives shorter than its intermediates would
+	}
+	if r.now.Before(warn) || r.store.State.Stage != trust.Steady {
+		r.atUnlessPast(warn)
+		return
+	}
+	wayOut := fmt.Sprintf("raise spec.trust.rootGeneration to %d", r.store.State.Generation+1)
+	if r.mesh.Spec.Trust.Mode == meshv1alpha1.TrustExternal {
+		wayOut = "put the next one into the Secret of spec.trust.secretRef"
+	}
+	r.notice = fmt.Sprintf("the root of the mesh ends on %s, and everything under it with it: %s", end.UTC().Format(time.RFC3339), wayOut)
+}
+
+// reports are what clusters have in effect, for the barriers of a change.
+func (r *round) reports() []trust.Report {
+	var reports []trust.Report
+	for _, c := range r.clusters {
+		given := c.works[PartCA] != nil && (c.phase == active || c.phase == leaving && !c.clean)
+		reports = append(reports, trust.Report{Cluster: c.name, Given: given, Lost: c.lost != nil, Effect: effectOf(c.status())})
+	}
+	return reports
+}
+
+func effectOf(status *meshv1alpha1.MeshMemberStatus) *trust.Effect {
+	if status == nil || status.CA == nil {
+		return nil
+	}
+	return &trust.Effect{
+		Roots:        fingerprints(status.CA.Roots),
+		Signer:       trust.Fingerprint(status.CA.Signer),
+		Intermediate: trust.Fingerprint(status.CA.Intermediate),
+	}
+}
+
+func fingerprints(texts []string) []trust.Fingerprint {
+	var all []trust.Fingerprint
+	for _, text := range texts {
+		all = append(all, trust.Fingerprint(text))
+	}
+	return all
+}
+
+func texts(fingerprints []trust.Fingerprint) []string {
+	var all []string
+	for _, f := range fingerprints {
+		all = append(all, string(f))
+	}
+	return all
+}
+
+// newSigner makes the intermediate of a cluster, or takes the one that is given.
+func (r *round) newSigner(c *cluster) (*trust.Intermediate, error) {
+	want := r.store.State.Want().Signer
+	given, err := r.givenSigner(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case given != nil && given.Root == want:
+		return given, nil
+	}
+	root, err := r.store.Root(want)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := trust.NewIntermediate(root, r.certified(), c.name, r.now, r.mesh.Spec.Trust.IntermediateLifetime.Duration)
+	if errors.Is(err, trust.ErrNoKey) {
+		err = fmt.Errorf("%w: root %s came from a Secret without %s; put that key back into the Secret of spec.trust.secretRef, or intermediates under this root, or raise spec.trust.rootGeneration to %d in mode Managed",
+			err, want.Short(), trust.RootKeyKey, r.store.State.Generation+1)
+	}
+	return signer, err
+}
+
+// givenSigner is the intermediate that the Secret of mode External has for a
+// cluster; nil when the root's key is there instead.
+func (r *round) givenSigner(c *cluster) (*trust.Intermediate, error) {
+	if r.external == nil || r.external.Root.Key != nil || r.mesh.Spec.Trust.Mode != meshv1alpha1.TrustExternal {
+		return nil, nil
+	}
+	external, err := trust.ParseExternal(r.picture.External.Data, []string{c.name}, r.now)
+	if err != nil {
+		ref := r.mesh.Spec.Trust.SecretRef
+		return nil, fmt.Errorf("spec.trust.secretRef: Secret %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	return external.Intermediates[c.name], nil
+}
+
+// storeWrite is the write of the roots, nil when it is as it should be.
+func (r *round) storeWrite() (*Write, error) {
+	if r.store == nil || r.deleting() {
+		return nil, nil
+	}
+	data, err := r.store.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("mesh %s: %w", r.mesh.Name, err)
+	}
+	was := r.picture.Trust
+	if was == nil {
+		return &Write{Verb: Create, Object: &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: names.SystemNamespace, Name: meshv1alpha1.TrustSecretName(r.mesh.Name),
+				Labels: map[string]string{meshv1alpha1.MeshLabel: r.mesh.Name},
+			},
+			Type: meshv1alpha1.TrustSecretType,
+			Data: data,
+		}}, nil
+	}
+	if sameData(was.Data, data) {
+		return nil, nil
+	}
+	secret := was.DeepCopy()
+	secret.Data = data
+	return &Write{Verb: Update, Object: secret, Was: was}, nil
+}
+
+func sameData(a, b map[string][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for key, text := range a {
+		if other, ok := b[key]; !ok || string(other) != string(text) {
+			return false
+		}
+	}
+	return true
+}
+
+func shortRoots(roots []trust.Fingerprint) string {
+	if len(roots) == 0 {
+		return "no root"
+	}
+	var all []string
+	for _, f := range roots {
+		all = append(all, f.Short())
+	}
+	return "root " + strings.Join(all, "+")
+}
