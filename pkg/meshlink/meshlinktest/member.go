@@ -205,7 +205,7 @@ func (m *Member) plugged(now time.Time) *trust.Effect {
 }
 
 func selfSigned(name string) *trust.Effect {
-	f := trust.Fingerprint("self:" + name)
+	f := trust.Fingerprint(trust.BundleHash([]byte(name)))
 	return &trust.Effect{Roots: []trust.Fingerprint{f}, Signer: f, Intermediate: f}
 }
 
