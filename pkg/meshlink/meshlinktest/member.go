@@ -1,7 +1,6 @@
 package meshlinktest
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -206,7 +205,7 @@ func (m *Member) plugged(now time.Time) *trust.Effect {
 }
 
 func selfSigned(name string) *trust.Effect {
-	f := trust.Fingerprint(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("self:"+name))))
+	f := trust.Fingerprint(trust.BundleHash([]byte(name)))
 	return &trust.Effect{Roots: []trust.Fingerprint{f}, Signer: f, Intermediate: f}
 }
 
