@@ -105,7 +105,7 @@ images: ## Build container images into bin/images/: OCI archives, and an SBOM be
 		$(GO) run ./hack/images -bin $(IMAGE_BIN) -out $(BIN)/images -name $(IMAGE_REPOSITORY) -tag $(VERSION) $(IMAGES)
 
 .PHONY: test
-test: build verify verify-docs lint test-unit test-e2e test-charts ## Everything that has to hold before a merge.
+test: build verify verify-docs lint test-unit test-e2e test-charts test-mesh ## Everything that has to hold before a merge.
 
 # Shows what failed, what took long and the numbers; TEST_TOTALS=file appends them.
 TOTALS := $(GO) run ./hack/testtotals $(if $(TEST_TOTALS),-totals $(TEST_TOTALS))
@@ -129,9 +129,10 @@ $(BIN)/helm:
 	@$(call first_time,helm,Helm: about a minute the first time)
 	@$(GO) build -o $(BIN)/ -ldflags '-s -w' helm.sh/helm/v4/cmd/helm
 
+# Two packages at a time: each is several clusters and three istiods, which mostly wait.
 .PHONY: test-mesh
 test-mesh: build istiod ## The mesh, with real istiods on a real playground.
-	$(GO) test -json -count=1 -timeout=30m ./test/mesh/... | $(TOTALS)
+	$(GO) test -json -count=1 -p=2 -timeout=20m ./test/mesh/... | $(TOTALS)
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Static analysis, see .golangci.yml.

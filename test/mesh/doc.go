@@ -1,8 +1,12 @@
-// Package mesh tests the mesh with real istiods beside the members of a
-// playground (package istiolab), with traffic that istiods direct (packages ads
+// Package mesh has the tests of the mesh: with real istiods beside the members of
+// a playground (package istiolab), and traffic that istiods direct (packages ads
 // and traffic). Envoy itself is not run.
 //
-// Tests called ...ByHand do what a person does with Istio's guides. They are
+// Tests of meshlink are in packages meshlink (what a user gets), membership (who
+// comes, goes and is lost), rotation (tokens and the root), faults and secrets.
+// They share the world of package meshlab.
+//
+// Tests in package byhand do what a person does with Istio's guides. They are
 // what is known about istiod apart from meshlink, and fail when another version
 // of Istio behaves differently. What they have shown, with Istio 1.31 on two
 // cores:
@@ -19,8 +23,15 @@
 //
 //   - /debug/clusterz: istiod's own cluster, without a secretName, has the
 //     CLUSTER_ID; a peer is there from when its secret was read.
+//   - /debug/clusterz says syncing for a moment when a remote secret changes. The
+//     peer's endpoints stay meanwhile.
 //   - /debug/networkz: null without gateways. Gateways of the own cluster are in
 //     it, too. A change of a Service's status is seen within 0.1 s.
+//   - /debug/networkz keeps the gateway of a Service that has lost its last address
+//     (addOrUpdateService in pilot/pkg/serviceregistry/kube/controller looks at
+//     Services with addresses only), and gateways of a cluster whose remote secret
+//     is gone, until something else makes it look again. Its endpoints are gone at
+//     once with the remote secret, so that sends no traffic astray.
 //   - /debug/endpointShardz: pods as they are, by cluster and with their network,
 //     never gateways. Keys are host, namespace, and provider/cluster.
 //   - EDS alone shows which endpoints a proxy gets, gateways in place of other

@@ -29,6 +29,8 @@ type Node struct {
 	NetworkView []string
 	// Labels are the pod's.
 	Labels map[string]string
+	// Region and Zone are those of the pod's node.
+	Region, Zone string
 }
 
 // ID is the node's name in istiod's debug pages.
@@ -59,5 +61,6 @@ func (n *Node) proto() (*corev3.Node, error) {
 	return &corev3.Node{
 		Id:       fmt.Sprintf("%s~%s~%s~%s.svc.cluster.local", n.Type, n.IP, n.ID(), n.Namespace),
 		Metadata: fields,
+		Locality: &corev3.Locality{Region: n.Region, Zone: n.Zone},
 	}, nil
 }

@@ -63,9 +63,9 @@ func (i *Istiod) Dial(ctx context.Context, namespace, serviceAccount string) (*g
 	if err != nil {
 		return nil, fmt.Errorf("token of ServiceAccount %s/%s of %s: %w", namespace, serviceAccount, i.Cluster, err)
 	}
-	return grpc.NewClient("passthrough:///127.0.0.1:"+strconv.Itoa(i.ports.secureGRPC),
+	return grpc.NewClient("passthrough:///127.0.0.1:"+strconv.Itoa(i.listens().secureGRPC),
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: istiodHost, MinVersion: tls.VersionTLS12})),
-		grpc.WithPerRPCCredentials(bearer{token: request.Status.Token, cluster: i.ClusterID}))
+		grpc.WithPerRPCCredentials(bearer{token: request.Status.Token, cluster: i.clusterID()}))
 }
 
 // bearer is how proxies show their token, and say where it is from.

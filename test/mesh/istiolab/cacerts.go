@@ -40,8 +40,12 @@ type mount struct {
 	failed error
 }
 
-// mountSecret mounts a Secret. It is there when it returns, if there is one.
+// mountSecret mounts a Secret as for a new pod. It is there when it returns, if
+// there is one.
 func mountSecret(ctx context.Context, client kubernetes.Interface, namespace, name, dir string) (*mount, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,10 @@ type Cluster struct {
 // Synced is the SyncStatus of a cluster whose objects istiod knows.
 const Synced = "synced"
 
+// Syncing is the SyncStatus of a cluster that istiod begins to read, or begins to
+// read with another remote secret.
+const Syncing = "syncing"
+
 // Gateway is a line of /debug/networkz: an address through which a network is
 // reached.
 type Gateway struct {
@@ -142,6 +146,6 @@ func (i *Istiod) Endpointsz(ctx context.Context, proxy string) ([]byte, error) {
 // Version is the version that istiod says it has. It is served beside the
 // metrics, to anybody: <version>-<revision>-<status>.
 func (i *Istiod) Version(ctx context.Context) (string, error) {
-	data, err := i.get(ctx, i.ports.monitoring, "/version")
+	data, err := i.get(ctx, i.listens().monitoring, "/version")
 	return string(data), err
 }

@@ -6,7 +6,8 @@
 // module istio.io/api, in the version that test/mesh/istiod requires) and the
 // namespace istio-system. [Start] starts an istiod for it. An [Istiod] can be
 // stopped, killed and started again; it keeps its directory then, but not its
-// ports.
+// ports. The member has the Service istiod with the ports of now, as the charts
+// make it, for an agent to find it by.
 //
 // Secret cacerts of a member is mounted as a kubelet mounts it: what is in the
 // Secret appears in ROOT_CA_DIR as one change (a symbolic link that moves),
@@ -20,6 +21,6 @@
 // directory, and ends when the process that started it ends, however that
 // happens (on Linux).
 //
-// Concurrency: an Istiod's methods that look may be called by many goroutines;
-// those that start and stop belong to one.
+// Concurrency: an Istiod's methods that look may be called by many goroutines,
+// also while it is started again; those that start and stop belong to one.
 package istiolab

@@ -51,13 +51,14 @@ type Istiod struct {
 	Options
 
 	client kubernetes.Interface
-	ports  ports
 	mount  *mount
 
 	cmd *exec.Cmd
 	// ended is closed when the process is gone; end is its exit error then.
 	ended chan struct{}
+
 	mu    sync.Mutex
+	ports ports
 	end   error
 }
 
@@ -94,6 +95,19 @@ func Start(ctx context.Context, options Options) (*Istiod, error) {
 	return i, i.Restart(ctx)
 }
 
+// SetClusterID changes CLUSTER_ID for the next start.
+func (i *Istiod) SetClusterID(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ClusterID = id
+}
+
+func (i *Istiod) clusterID() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.ClusterID
+}
+
 // Restart starts istiod, again if it runs, and returns when it is ready.
 func (i *Istiod) Restart(ctx context.Context) error {
 	if err := i.Stop(); err != nil {
@@ -115,14 +129,18 @@ func (i *Istiod) start(ctx context.Context) error {
 		return err
 	}
 	i.mount = mount
-	if i.ports, err = freePorts(); err != nil {
+	ports, err := freePorts()
+	if err != nil {
 		return err
 	}
+	i.mu.Lock()
+	i.ports = ports
+	i.mu.Unlock()
 	log, err := os.OpenFile(i.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
-	i.cmd = exec.Command(Binary(), i.args()...)
+	i.cmd = exec.Command(Binary(), i.args(ports)...)
 	i.cmd.Dir, i.cmd.Env, i.cmd.Stdout, i.cmd.Stderr = i.Dir, i.env(), log, log
 	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -142,7 +160,17 @@ func (i *Istiod) start(ctx context.Context) error {
 		return err
 	}
 	i.ended = ended
-	return i.awaitReady(ctx)
+	if err := i.awaitReady(ctx); err != nil {
+		return err
+	}
+	return i.announce(ctx, ports)
+}
+
+// listens is where istiod listens since it was started last.
+func (i *Istiod) listens() ports {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.ports
 }
 
 func (i *Istiod) awaitReady(ctx context.Context) error {
@@ -210,13 +238,13 @@ func (i *Istiod) caDir() string { return filepath.Join(i.Dir, "cacerts") }
 
 // args and env are those of docs/design: what differs from an installation is
 // what needs pods (webhooks that would be called, elections among replicas).
-func (i *Istiod) args() []string {
+func (i *Istiod) args(p ports) []string {
 	at := func(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 	return []string{
 		"discovery", "--kubeconfig", i.Kubeconfig,
-		"--httpAddr", at(i.ports.http), "--monitoringAddr", at(i.ports.monitoring),
-		"--grpcAddr", at(i.ports.grpc), "--secureGRPCAddr", at(i.ports.secureGRPC),
-		"--httpsAddr", at(i.ports.https), "--ctrlz_port", "0",
+		"--httpAddr", at(p.http), "--monitoringAddr", at(p.monitoring),
+		"--grpcAddr", at(p.grpc), "--secureGRPCAddr", at(p.secureGRPC),
+		"--httpsAddr", at(p.https), "--ctrlz_port", "0",
 	}
 }
 
@@ -224,7 +252,7 @@ func (i *Istiod) env() []string {
 	return slices.Concat([]string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + i.Dir,
-		"CLUSTER_ID=" + i.ClusterID,
+		"CLUSTER_ID=" + i.clusterID(),
 		"POD_NAMESPACE=" + Namespace,
 		"POD_NAME=istiod-" + i.Cluster,
 		"ROOT_CA_DIR=" + i.caDir(),
@@ -242,7 +270,7 @@ func (i *Istiod) env() []string {
 // page reads a page of istiod's HTTP server. From loopback all of them are
 // open; elsewhere a token is asked for.
 func (i *Istiod) page(ctx context.Context, path string) ([]byte, error) {
-	return i.get(ctx, i.ports.http, path)
+	return i.get(ctx, i.listens().http, path)
 }
 
 func (i *Istiod) get(ctx context.Context, port int, path string) ([]byte, error) {

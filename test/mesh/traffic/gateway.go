@@ -48,11 +48,16 @@ func ListenLoopback() (net.Listener, error) {
 	for range 20 {
 		ip := net.IPv4(127, byte(1+rand.IntN(250)), byte(rand.IntN(250)), byte(1+rand.IntN(250)))
 		var listener net.Listener
-		if listener, err = net.Listen("tcp", net.JoinHostPort(ip.String(), strconv.Itoa(GatewayPort))); err == nil {
+		if listener, err = Listen(ip.String()); err == nil {
 			return listener, nil
 		}
 	}
 	return nil, fmt.Errorf("an address for a gateway: %w", err)
+}
+
+// Listen listens on port 15443 of an address.
+func Listen(ip string) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(GatewayPort)))
 }
 
 // NewGateway runs a gateway of a network on a listener until Close. The proxy is

@@ -28,6 +28,7 @@ var ErrIdentity = errors.New("wrong identity")
 type Identity struct {
 	istiod                    *istiolab.Istiod
 	namespace, serviceAccount string
+	lifetime                  time.Duration
 
 	mu          sync.Mutex
 	signed      *istiolab.Certificate
@@ -35,10 +36,33 @@ type Identity struct {
 	roots       *x509.CertPool
 }
 
-// NewIdentity gets a certificate from the CA of an istiod.
+// NewIdentity gets a certificate from the CA of an istiod, for an hour.
 func NewIdentity(ctx context.Context, istiod *istiolab.Istiod, namespace, serviceAccount string) (*Identity, error) {
-	i := &Identity{istiod: istiod, namespace: namespace, serviceAccount: serviceAccount}
+	return NewShortIdentity(ctx, istiod, namespace, serviceAccount, time.Hour)
+}
+
+// NewShortIdentity is NewIdentity with another lifetime of its certificates.
+func NewShortIdentity(ctx context.Context, istiod *istiolab.Istiod, namespace, serviceAccount string, lifetime time.Duration) (*Identity, error) {
+	i := &Identity{istiod: istiod, namespace: namespace, serviceAccount: serviceAccount, lifetime: lifetime}
 	return i, i.Renew(ctx)
+}
+
+// Keep renews the certificate at half of its life, as a proxy does, until the
+// context ends. What cannot be renewed is tried again soon.
+func (i *Identity) Keep(ctx context.Context) {
+	ticker := time.NewTicker(i.lifetime / 20)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if time.Until(i.Certificate().Chain[0].NotAfter) < i.lifetime/2 {
+			// An istiod that is away comes back; until then the old one is used.
+			_ = i.Renew(ctx)
+		}
+	}
 }
 
 // Renew gets a new certificate and the roots of now, as a proxy does when its
@@ -58,7 +82,7 @@ func (i *Identity) Renew(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close() }()
 	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
-	signed, err := istiolab.Sign(ctx, conn, csr, time.Hour)
+	signed, err := istiolab.Sign(ctx, conn, csr, i.lifetime)
 	if err != nil {
 		return fmt.Errorf("certificate of %s/%s from istiod of %s: %w", i.namespace, i.serviceAccount, i.istiod.Cluster, err)
 	}

@@ -1,0 +1,122 @@
+package meshlab
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/test/e2e/lab"
+	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
+)
+
+// Mesh is the name of the Mesh of the tutorial, and of most tests.
+const Mesh = "mesh1"
+
+// Manifest is a manifest of a Mesh of some clusters, in which as little time goes
+// by as is allowed. The lines are more of its spec; lines of spec.trust that begin
+// with "trust:" take the place of those here.
+func Manifest(name string, clusters []string, spec ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "---\napiVersion: %s\nkind: Mesh\nmetadata: {name: %s}\nspec:\n", meshv1alpha1.GroupVersion, name)
+	fmt.Fprintf(&b, "  clusterAffinity: {clusterNames: [%s]}\n  withdrawAfter: 30s\n", strings.Join(clusters, ", "))
+	trust := fmt.Sprintf("trust: {workloadCertificateLifetime: %s}", CertificateLifetime)
+	for _, line := range spec {
+		if strings.HasPrefix(line, "trust:") {
+			trust = line
+			continue
+		}
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	fmt.Fprintf(&b, "  %s\n", trust)
+	return b.String()
+}
+
+// Establish applies a Mesh and waits until it is ready. Where its CA came after
+// istiod's start istiod is started again, which a person is asked to do.
+func (s *Session) Establish(clusters []string, links int, spec ...string) *meshv1alpha1.Mesh {
+	s.Helper()
+	s.Apply(lab.Fed, Manifest(Mesh, clusters, spec...))
+	for _, name := range clusters {
+		s.TakeCA(name)
+	}
+	n := len(clusters)
+	return s.Ready(Mesh, fmt.Sprintf("%d/%d", n, n), fmt.Sprintf("%d/%d", links, links))
+}
+
+// TakeCA waits for the CA of the Mesh in a member, and starts istiod again if it
+// is not the one that it has.
+func (s *Session) TakeCA(name string) {
+	s.Helper()
+	m := s.Mesh.Members[name]
+	var roots []byte
+	s.Await("Secret cacerts of "+Mesh+" is in "+name, func() error {
+		secret, err := m.Core.CoreV1().Secrets(istiolab.Namespace).Get(s.Context(), "cacerts", metav1.GetOptions{})
+		if err == nil && secret.Labels[meshv1alpha1.MeshLabel] != Mesh {
+			err = fmt.Errorf("the Secret there is labelled %v", secret.Labels)
+		}
+		if err == nil {
+			roots = secret.Data["root-cert.pem"]
+		}
+		return err
+	})
+	if trusted, err := m.Istiod.TrustedRoots(s.Context(), "default"); err == nil && bytes.Equal(trusted, roots) {
+		return
+	}
+	if err := m.RestartIstiod(s.Context()); err != nil {
+		s.Fatal(err)
+	}
+	s.Await("istiod of "+name+" has the root of "+Mesh, func() error {
+		trusted, err := m.Istiod.TrustedRoots(s.Context(), "default")
+		if err == nil && !bytes.Equal(trusted, roots) {
+			err = fmt.Errorf("it trusts\n%s, want\n%s", trusted, roots)
+		}
+		return err
+	})
+}
+
+// WithoutCA makes istiods have a CA of their own, as after an installation without
+// further ado.
+func (s *Session) WithoutCA() {
+	s.Helper()
+	begun := false
+	for name, m := range s.Mesh.Members {
+		err := m.Core.CoreV1().Secrets(istiolab.Namespace).Delete(s.Context(), "cacerts", metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			s.Fatal(err)
+		}
+		if err := m.RestartIstiod(s.Context()); err != nil {
+			s.Fatal(err)
+		}
+		begun = true
+		s.Logf("istiod of %s has a CA of its own again", name)
+	}
+	if begun {
+		s.Run(lab.Fed, "delete", "secret", "--namespace=karmada-system", meshv1alpha1.TrustSecretName(Mesh), "--ignore-not-found")
+	}
+}
+
+// Dissolve deletes a Mesh and waits until it is gone, and its objects are.
+func (s *Session) Dissolve(name string) {
+	s.Helper()
+	s.Run(lab.Fed, "delete", meshes, name, "--ignore-not-found", "--wait=false")
+	s.Await("Mesh "+name+" is gone", func() error {
+		out, err := s.Try(lab.Fed, "get", meshes, name, "--ignore-not-found", "--output=name")
+		if err == nil && strings.TrimSpace(out) != "" {
+			err = fmt.Errorf("it is there\n%s", s.Show(name))
+		}
+		return err
+	})
+}
+
+// Edit merges a patch into a Mesh.
+func (s *Session) Edit(name, patch string) {
+	s.Helper()
+	s.Run(lab.Fed, "patch", meshes, name, "--type=merge", "--patch="+patch)
+}

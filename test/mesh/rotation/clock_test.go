@@ -1,0 +1,112 @@
+package rotation
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh"
+	"github.com/flotilla-io/flotilla/test/mesh/meshlab"
+)
+
+// moved is a clock that a test moves on.
+type moved struct {
+	clock.RealClock
+	by atomic.Int64
+}
+
+func (m *moved) Now() time.Time { return m.RealClock.Now().Add(time.Duration(m.by.Load())) }
+
+func (m *moved) Since(t time.Time) time.Duration { return m.Now().Sub(t) }
+
+// takeOver runs the mesh part of a member's agent in this process, with its own
+// credentials and another clock, while the agent itself is held still.
+func takeOver(s *meshlab.Session, name string, time clock.WithTicker) (giveBack func()) {
+	s.Helper()
+	thaw := s.Freeze("agent-" + name)
+	federation, err := clientcmd.BuildConfigFromFlags("", s.Path("agents", name, "federation.kubeconfig"))
+	require.NoError(s, err)
+	member := rest.CopyConfig(shared.Members[name].Config)
+	federationHTTP, err := rest.HTTPClientFor(federation)
+	require.NoError(s, err)
+	memberHTTP, err := rest.HTTPClientFor(member)
+	require.NoError(s, err)
+	nodes, err := metadata.NewForConfigAndClient(member, memberHTTP)
+	require.NoError(s, err)
+	agent, err := mesh.New(mesh.Options{
+		Cluster: name, Federation: federation, FederationHTTP: federationHTTP, Member: member, MemberHTTP: memberHTTP, Metadata: nodes,
+		Admit: func(context.Context) error { return nil }, Refused: func() bool { return false }, Clock: time,
+	})
+	require.NoError(s, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { agent.Run(ctx) })
+	var once sync.Once
+	giveBack = func() {
+		once.Do(func() {
+			cancel()
+			done.Wait()
+			thaw()
+		})
+	}
+	s.Cleanup(giveBack)
+	return giveBack
+}
+
+// TestATokenIsRenewedAtHalfOfItsLife: six of ten minutes go by in eu.
+func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
+	s := shared.Begin(t)
+	s.Hello(map[string]int{"eu": 1, "ap": 1, "us": 1})
+	s.Establish(meshlab.Names, 6, "remoteAccess: {tokenTTL: 10m}")
+	before := tokens(s)
+	load := s.StartLoad("ap")
+	load.Answers(5, meshlab.Names...)
+	begin := time.Now()
+
+	now := &moved{}
+	giveBack := takeOver(s, "eu", now)
+	now.by.Store(int64(6 * time.Minute))
+	peers := meshlab.Others("eu")
+	for _, peer := range peers {
+		s.Await(peer+" has another token for eu", func() error {
+			if err := s.ReadsNow(peer, meshlab.Others(peer)...); err != nil {
+				s.Fatal(err)
+			}
+			if s.Token(peer, "eu") == before[pair{peer, "eu"}] {
+				return fmt.Errorf("it is the same")
+			}
+			return nil
+		})
+	}
+	for _, peer := range peers {
+		ended(s, "eu", before[pair{peer, "eu"}])
+		require.NoError(t, reads(t.Context(), "eu", s.Token(peer, "eu")))
+		s.Synced(peer, meshlab.Others(peer)...)
+	}
+	for _, p := range pairs() {
+		if p.to != "eu" {
+			require.Equal(t, before[p], s.Token(p.from, p.to), "time went by in eu only")
+		}
+	}
+
+	// For the agent itself no time has gone by: its clock is behind now.
+	giveBack()
+	s.Ready(meshlab.Mesh, "3/3", "6/6")
+	settled := s.Token("ap", "eu")
+	require.NoError(t, reads(t.Context(), "eu", settled))
+	load.Answers(20, meshlab.Names...)
+	s.Synced("ap", "eu", "us")
+	require.Equal(t, settled, s.Token("ap", "eu"), "there is not one token after the other")
+	load.Stop()
+	_, failed := load.Since(begin)
+	require.Empty(t, failed)
+}
