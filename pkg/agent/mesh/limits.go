@@ -1,8 +1,12 @@
 package mesh
 
 import (
+	"slices"
 	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	clustervalidation "github.com/flotilla-io/flotilla/api/cluster/v1alpha1/validation"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 )
 
@@ -35,6 +39,10 @@ func limit(status *meshv1alpha1.MeshMemberStatus) {
 			Message:   clip(gateway.Message, meshv1alpha1.MaxMessage),
 		}
 	}
+	// Somebody may have put more into a remote secret than a cluster's name.
+	status.Peers = slices.DeleteFunc(status.Peers, func(p meshv1alpha1.MemberPeerStatus) bool {
+		return len(p.Name) > clustervalidation.MaxNameLength || len(validation.IsDNS1123Label(p.Name)) > 0
+	})
 	status.Peers = first(status.Peers, meshv1alpha1.MaxPeers)
 	for i := range status.Peers {
 		for j := range status.Peers[i].Proofs {

@@ -37,6 +37,9 @@ func TestWhatIsReportedIsTaken(t *testing.T) {
 			Regions:    many("regions", "europe"),
 			Peers:      []meshv1alpha1.MemberPeerStatus{{Name: "ap", Proofs: []meshv1alpha1.Proof{{Step: meshv1alpha1.StepProbe, Reason: "Unreachable", Message: text("proof")}}}},
 		}}
+		for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"us", "A.B", "a_b", "a.b", "", strings.Repeat("a", 64)}), rapid.ID[string]).Draw(t, "others") {
+			object.Status.Peers = append(object.Status.Peers, meshv1alpha1.MemberPeerStatus{Name: name, SecretHash: hash})
+		}
 		for range rapid.IntRange(0, 100).Draw(t, "addresses") {
 			object.Status.Gateway.Addresses = append(object.Status.Gateway.Addresses, meshv1alpha1.GatewayAddress{Address: "203.0.113.7", Port: 15443})
 		}
