@@ -57,15 +57,15 @@ type peerProbes struct {
 	from, to string
 	// records by IP and port.
 	records map[string]*probe.Record
-	hosts   map[string]host
+	hosts   map[string]resolved
 	// choice has what came out of attempts.
 	choice probe.Choice
 	// who tried last.
 	who *probe.Identity
 }
 
-// host is what a host name stands for.
-type host struct {
+// resolved is what a host name stands for.
+type resolved struct {
 	ips   []string
 	err   error
 	until time.Time
@@ -118,7 +118,7 @@ func (t *probeTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) o
 func (t *probeTask) peer(name string) *peerProbes {
 	p := t.peers[name]
 	if p == nil {
-		p = &peerProbes{from: t.worker.agent.Cluster, to: name, records: map[string]*probe.Record{}, hosts: map[string]host{}}
+		p = &peerProbes{from: t.worker.agent.Cluster, to: name, records: map[string]*probe.Record{}, hosts: map[string]resolved{}}
 		p.choice.From, p.choice.To = p.from, p.to
 		t.peers[name] = p
 	}
@@ -246,7 +246,7 @@ func join(a, b string) string {
 // addresses are the IPs and ports of gateways, each with a record.
 func (p *peerProbes) addresses(ctx context.Context, t *probeTask, gateways []meshv1alpha1.GatewayAddress, now time.Time) []string {
 	var addresses []string
-	hosts, records := map[string]host{}, map[string]*probe.Record{}
+	hosts, records := map[string]resolved{}, map[string]*probe.Record{}
 	for i := range gateways {
 		port := strconv.Itoa(int(gateways[i].Port))
 		name := gateways[i].Address
@@ -275,7 +275,7 @@ func (p *peerProbes) addresses(ctx context.Context, t *probeTask, gateways []mes
 }
 
 // host resolves a name. All of its addresses count: istiod uses them all.
-func (p *peerProbes) host(ctx context.Context, t *probeTask, name string, now time.Time) host {
+func (p *peerProbes) host(ctx context.Context, t *probeTask, name string, now time.Time) resolved {
 	if was, ok := p.hosts[name]; ok && now.Before(was.until) {
 		return was
 	}
@@ -284,10 +284,10 @@ func (p *peerProbes) host(ctx context.Context, t *probeTask, name string, now ti
 	ips, err := t.resolve(ctx, name)
 	if err != nil {
 		// What it stood for is tried on: a resolver that does not answer is not the gateway.
-		return host{ips: p.hosts[name].ips, err: err, until: now.Add(slow)}
+		return resolved{ips: p.hosts[name].ips, err: err, until: now.Add(slow)}
 	}
 	slices.Sort(ips)
-	return host{ips: ips[:min(len(ips), maxHost)], until: now.Add(hostFor)}
+	return resolved{ips: ips[:min(len(ips), maxHost)], until: now.Add(hostFor)}
 }
 
 // reason is what is wrong without the server that was asked, which may be another each time.
