@@ -2,8 +2,10 @@ package mesh
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -261,4 +263,64 @@ func TestStatusOfSomebodyNewer(t *testing.T) {
 	e.eventually("mesh1", "all is proven", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
 	e.fed.Edit(meshMembers, es, "mesh1", func(u *unstructured.Unstructured) { u.Object["status"] = map[string]any{} })
 	e.eventually("mesh1", "it is written again", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
+}
+
+// An istiod that does not sign still tells the rest.
+func TestWithoutACA(t *testing.T) {
+	e, want := linked(t)
+	e.istiod.Set(func(a *fakeistiod.Answers) { a.NoCA = true })
+	e.want("mesh1", want)
+	e.start()
+	s := e.eventually("mesh1", "the rest is known", func(s *meshv1alpha1.MeshMemberStatus) bool {
+		return condition(s, meshv1alpha1.ConditionCASigns) == "NotSigned" && passed(s, "ap", steps[1:]...)
+	})
+	assert.Equal(t, "eu", s.Istiod.ClusterID)
+	assert.Nil(t, s.CA)
+	assert.Empty(t, condition(s, meshv1alpha1.ConditionIstiodAnswers))
+}
+
+// While the member's API server does not answer, istiod is asked on.
+func TestWithoutTheMembersAPIServer(t *testing.T) {
+	e, want := linked(t)
+	var away atomic.Bool
+	e.member.Hook = func(*http.Request) error {
+		if away.Load() {
+			return apierrors.NewServiceUnavailable("away")
+		}
+		return nil
+	}
+	e.want("mesh1", want)
+	e.start()
+	e.eventually("mesh1", "all is proven", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
+	away.Store(true)
+	e.eventually("mesh1", "it is said", func(s *meshv1alpha1.MeshMemberStatus) bool { return condition(s, meshv1alpha1.ConditionObserved) != "" })
+	e.later(5 * time.Minute)
+	s := e.get("mesh1").Status
+	assert.True(t, passed(&s, "ap", steps...), describe(&s))
+	assert.Equal(t, 1, e.istiod.Streams())
+	_, nodes := e.istiod.Seen()
+	assert.Len(t, nodes, 1, "over the same stream")
+}
+
+// While other messages come all the time, the status is written now and then.
+func TestMessagesAreNotWrittenAllTheTime(t *testing.T) {
+	e := newEnv(t)
+	e.install(alone(), nil)
+	var n atomic.Int64
+	e.member.Hook = func(r *http.Request) error {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/secrets/cacerts") {
+			return apierrors.NewInternalError(fmt.Errorf("fault number %d", n.Add(1)))
+		}
+		return nil
+	}
+	e.want("mesh1", spec())
+	e.start()
+	e.eventually("mesh1", "it is said", func(s *meshv1alpha1.MeshMemberStatus) bool {
+		return condition(s, meshv1alpha1.ConditionObserved) != "" && s.ObservedGeneration == 1
+	})
+	e.later(3 * time.Minute)
+	writes, looks := e.requests(e.fed, "/status"), n.Load()
+	e.later(10 * time.Minute)
+	assert.LessOrEqual(t, e.requests(e.fed, "/status")-writes, 12)
+	assert.LessOrEqual(t, n.Load()-looks, int64(170), "it is not looked at every second for ever")
 }

@@ -41,8 +41,8 @@ type Answers struct {
 	Roots []*x509.Certificate
 	// Hang makes it answer nothing at all.
 	Hang bool
-	// Refuse makes it refuse every token.
-	Refuse bool
+	// Refuse makes it refuse every token, and NoCA every request to sign.
+	Refuse, NoCA bool
 }
 
 // Server is an istiod.
@@ -177,6 +177,9 @@ func (s *Server) CreateCertificate(ctx context.Context, r *securityv1alpha1.Isti
 	answers, err := s.admit(ctx, "CA")
 	if err != nil {
 		return nil, err
+	}
+	if answers.NoCA {
+		return nil, status.Error(codes.Unimplemented, "unknown service istio.v1.auth.IstioCertificateService")
 	}
 	cert, err := answers.CA.sign(r.Csr)
 	if err != nil {

@@ -3,6 +3,7 @@ package istiod
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -284,4 +285,20 @@ func TestLocate(t *testing.T) {
 			assert.Equal(t, tc.want, got, tc.reason)
 		})
 	}
+}
+
+func TestReady(t *testing.T) {
+	var all []Slice
+	require.NoError(t, json.Unmarshal([]byte(`[
+		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.1"], "conditions": {}}, {"addresses": ["10.0.0.3"], "conditions": {"ready": false}}],
+		 "ports": [{"name": "https-dns", "port": 15012}, {"name": "http-monitoring", "port": 15014}]},
+		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}}, {"addresses": ["fd00::1"]}], "ports": [{"name": "https-dns", "port": 15012}]},
+		{"endpoints": [{"addresses": ["10.0.0.9"]}], "ports": [{"name": "https-webhook", "port": 15017}]}
+	]`), &all))
+	var secure []string
+	for _, at := range Ready(all) {
+		secure = append(secure, at.Secure)
+	}
+	assert.Equal(t, []string{"10.0.0.1:15012", "10.0.0.2:15012", "[fd00::1]:15012"}, secure, "each that is ready, once, in order")
+	assert.Empty(t, Ready(nil))
 }
