@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway/address"
@@ -20,8 +22,9 @@ import (
 // are taken back when the cluster leaves.
 const manager = "flotilla-mesh"
 
-// nodesFor is how long addresses of nodes are remembered.
-const nodesFor = time.Minute
+// nodesFor is how long addresses of nodes are remembered, and noNodesFor is how long it is
+// that there are none.
+const nodesFor, noNodesFor = 2 * time.Minute, 30 * time.Second
 
 // clusterSeen is what there is in istio-system.
 type clusterSeen struct {
@@ -52,8 +55,15 @@ type remote struct {
 type clusterTask struct {
 	worker *worker
 
-	nodes     []corev1.Node // labels and addresses
-	nodesRead time.Time
+	nodes nodeAddresses
+}
+
+// nodeAddresses are addresses of nodes.
+type nodeAddresses struct {
+	selector string
+	nodes    []corev1.Node // labels and addresses
+	err      error
+	until    time.Time
 }
 
 func (t *clusterTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
@@ -134,11 +144,11 @@ func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, ob
 		next.left = want == ""
 		return
 	}
-	labels := map[string]string{}
+	wanted := map[string]string{}
 	if want != "" {
-		labels[address.Network] = want
+		wanted[address.Network] = want
 	}
-	switch err := a.member.apply(ctx, "namespaces", "Namespace", namespace.Name, namespace.UID, labels); {
+	switch err := a.member.apply(ctx, "namespaces", "Namespace", namespace.Name, namespace.UID, wanted); {
 	case err == nil && want == "":
 		next.left = true
 		if next.network != "" {
@@ -146,7 +156,7 @@ func (t *clusterTask) label(ctx context.Context, namespace *corev1.Namespace, ob
 		}
 	case err == nil:
 		next.network = want
-	case apierrors.IsConflict(err):
+	case heldByOthers(err):
 		next.labelled = troubled("SetByOthers", "namespace %s has the label %s=%s, which somebody else has set (%v); remove it there, or call the network so in spec.networks of Mesh %s", namespace.Name, address.Network, next.network, err, object.Name)
 	default:
 		next.labelled = troubled("NotWritten", "cannot set the label %s of namespace %s; the agent needs to patch it: %v", address.Network, namespace.Name, err)
@@ -230,26 +240,30 @@ func (t *clusterTask) readGateway(ctx context.Context, object *meshv1alpha1.Mesh
 		return err
 	}
 	status := &meshv1alpha1.MemberGatewayStatus{}
-	status.Addresses, status.Message = address.Of(service, t.nodes, want.Port)
-	if len(status.Addresses) == 0 {
-		t.nodesRead = time.Time{}
-	}
+	status.Addresses, status.Message = address.Of(service, t.nodes.nodes, want.Port)
 	next.gateway = status
 	return nil
 }
 
-// readNodes reads nodes if the addresses of a Service depend on them.
+// readNodes reads nodes if the addresses of a Service depend on them: those that it selects,
+// and not at every look.
 func (t *clusterTask) readNodes(ctx context.Context, service *corev1.Service) error {
-	if _, ok := service.Annotations[address.NodeSelector]; !ok || service.Spec.Type != corev1.ServiceTypeNodePort {
-		t.nodes, t.nodesRead = nil, time.Time{}
+	annotation, ok := service.Annotations[address.NodeSelector]
+	if !ok || service.Spec.Type != corev1.ServiceTypeNodePort {
+		t.nodes = nodeAddresses{}
 		return nil
 	}
 	now := t.worker.now()
-	if !t.nodesRead.IsZero() && now.Sub(t.nodesRead) < nodesFor {
-		return nil
+	if t.nodes.selector == annotation && now.Before(t.nodes.until) {
+		return t.nodes.err
 	}
-	var nodes []corev1.Node
-	err := t.worker.agent.member.nodes(ctx, "", func(n *corev1.Node) {
+	selected := map[string]string{}
+	if annotation != "" && json.Unmarshal([]byte(annotation), &selected) != nil {
+		t.nodes = nodeAddresses{}
+		return nil // whoever makes addresses of it says so
+	}
+	read := nodeAddresses{selector: annotation, until: now.Add(noNodesFor)}
+	read.err = t.worker.agent.member.nodes(ctx, labels.SelectorFromSet(selected).String(), func(n *corev1.Node) {
 		small := corev1.Node{}
 		small.Name, small.Labels = n.Name, n.Labels
 		for _, address := range n.Status.Addresses {
@@ -257,10 +271,16 @@ func (t *clusterTask) readNodes(ctx context.Context, service *corev1.Service) er
 				small.Status.Addresses = append(small.Status.Addresses, address)
 			}
 		}
-		nodes = append(nodes, small)
+		if len(small.Status.Addresses) > 0 {
+			read.nodes = append(read.nodes, small)
+		}
 	})
-	if err == nil {
-		t.nodes, t.nodesRead = nodes, now
+	switch {
+	case read.err != nil:
+		read.nodes = t.nodes.nodes
+	case len(read.nodes) > 0:
+		read.until = now.Add(nodesFor)
 	}
-	return err
+	t.nodes = read
+	return read.err
 }

@@ -10,6 +10,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -96,6 +97,11 @@ func (m *member) services(ctx context.Context, namespace, selector string, limit
 	return out.Items, err
 }
 
+func (m *member) node(ctx context.Context, name string) (*corev1.Node, error) {
+	out := &corev1.Node{}
+	return out, m.do(ctx, m.core.Get().Resource("nodes").Name(name), out)
+}
+
 // nodes visits all nodes with labels.
 func (m *member) nodes(ctx context.Context, selector string, visit func(*corev1.Node)) error {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: page}
@@ -174,6 +180,12 @@ func (m *member) apply(ctx context.Context, resource, kind, name string, uid typ
 		return err
 	}
 	return m.do(ctx, m.core.Patch(types.ApplyPatchType).Resource(resource).Name(name).Param("fieldManager", manager).Body(body), nil)
+}
+
+// heldByOthers tells whether an apply failed because somebody else has set what it sets. An
+// object that was made anew is a conflict, too, and none of that kind.
+func heldByOthers(err error) bool {
+	return apierrors.IsConflict(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
 }
 
 // ServiceAccount implements reader.Member.

@@ -1,35 +1,35 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
+	"k8s.io/apimachinery/pkg/types"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 )
 
 const (
-	// localityLabel is on nodes whose locality was written here, so that it is found
-	// again. Its value tells localities apart.
-	localityLabel = "mesh.flotilla.io/locality"
-	// atOnce is how many nodes are written in one look.
+	// atOnce is how many nodes are looked at in one look.
 	atOnce = 200
-	// maxRegions bounds what is reported, and regionsFor is how long it is remembered.
-	maxRegions = 16
-	regionsFor = time.Minute
+	// markedFor is how long it is taken for granted that nodes have the marks that they
+	// were given.
+	markedFor = 5 * time.Minute
+	// aloneFor is how long a node that was looked at is let be, and cloudFor is how long
+	// one is whose cloud has not said where it is by cloudAfter.
+	aloneFor   = time.Minute
+	cloudAfter = 10 * time.Minute
+	cloudFor   = time.Hour
+	// maxRegions bounds what is reported. It is remembered for regionsFor, and that there
+	// is none for noRegionFor.
+	maxRegions              = 16
+	regionsFor, noRegionFor = 2 * time.Minute, 30 * time.Second
 )
 
 // nodesSeen is what nodes say about where they are.
@@ -44,32 +44,53 @@ type nodesSeen struct {
 // nodesTask gives nodes a locality that have none, and takes it back.
 type nodesTask struct {
 	worker *worker
+	bare   bareNodes
+	alone  map[types.UID]letBe
+	// marks is what all marked nodes are marked with, if there are any, until that is
+	// looked at again; nil when that is not known.
+	marks *marks
 
-	regions     []string
-	regionsRead time.Time
-
-	end   context.CancelFunc // of the watch; nil while there is none
-	ended sync.WaitGroup
+	regions      []string
+	regionsUntil time.Time
 }
 
-func newNodesTask(w *worker) *nodesTask { return &nodesTask{worker: w} }
+// letBe is until when a node is not looked at again. Cloud is true when its cloud has not
+// said where it is, though it had the time.
+type letBe struct {
+	until time.Time
+	cloud bool
+}
+
+// marks are with what nodes are marked.
+type marks struct {
+	value string
+	until time.Time
+}
+
+func newNodesTask(w *worker) *nodesTask {
+	return &nodesTask{worker: w, bare: bareNodes{ring: w.wakeNodes}, alone: map[types.UID]letBe{}}
+}
+
+// close ends the watch.
+func (t *nodesTask) close() { t.bare.close() }
 
 func (t *nodesTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
 	next := &nodesSeen{generation: object.Generation}
 	more, err := t.mark(ctx, object, next)
 	if err != nil {
-		next.located = troubled("NotWritten", "cannot set the locality of nodes of cluster %s; the agent needs to list, watch and patch nodes (agent.mesh.localities of the chart), or unset spec.region of the Cluster: %v", t.worker.agent.Cluster, err)
+		next.located = troubled("NotWritten", "cannot set the locality of nodes of cluster %s; the agent needs to get, list, watch and patch nodes (agent.mesh.localities of the chart), or unset spec.region of the Cluster: %v", t.worker.agent.Cluster, err)
 	}
+	missing := more || err != nil
 	if !object.Spec.Leaving {
 		if err := t.readRegions(ctx); err != nil && next.located == (trouble{}) {
-			next.located = troubled("NotReadable", "cannot list nodes of cluster %s: %v", t.worker.agent.Cluster, err)
+			next.located, missing = troubled("NotReadable", "cannot list nodes of cluster %s: %v", t.worker.agent.Cluster, err), true
 		}
 		next.regions = t.regions
 	}
 	if ctx.Err() != nil {
 		return outcome{}
 	}
-	return outcome{missing: more || next.located != trouble{}, news: t.worker.saw(func(s *seen) { s.nodes = next })}
+	return outcome{missing: missing, news: t.worker.saw(func(s *seen) { s.nodes = next })}
 }
 
 // mark makes the localities of nodes what they are to be. More says that there are more
@@ -83,6 +104,7 @@ func (t *nodesTask) mark(ctx context.Context, object *meshv1alpha1.MeshMember, n
 	if holder != nil {
 		if holder.Name != object.Name {
 			t.close()
+			t.marks = nil
 			next.left = true // they are the other mesh's now
 			return false, nil
 		}
@@ -90,59 +112,145 @@ func (t *nodesTask) mark(ctx context.Context, object *meshv1alpha1.MeshMember, n
 	}
 	if want == nil || want.Region == "" {
 		t.close()
-		more, err = t.each(ctx, localityLabel, nil)
+		more, err = t.remark(ctx, nil)
 		next.left = err == nil && !more
 		return more, err
 	}
-	t.watch(ctx)
-	if more, err = t.each(ctx, "!"+corev1.LabelTopologyRegion, want); more || err != nil {
+	t.bare.watch(ctx, t.worker)
+	if more, err = t.dress(ctx, want); more || err != nil {
 		return more, err
 	}
-	return t.each(ctx, localityLabel+","+localityLabel+"!="+mark(want), want)
+	t.complain(next)
+	return t.remark(ctx, want)
 }
 
-// mark is the value of the label for a locality.
-func mark(l *meshv1alpha1.MemberLocality) string {
-	sum := sha256.Sum256([]byte(l.Region + "/" + l.Zone))
-	return hex.EncodeToString(sum[:8])
+// dress gives a locality to nodes that have none.
+func (t *nodesTask) dress(ctx context.Context, want *meshv1alpha1.MemberLocality) (more bool, err error) {
+	now := t.worker.now()
+	nodes, synced := t.bare.all()
+	if !synced {
+		// The watch says nothing of what is wrong with it.
+		list, err := t.list(ctx, metav1.ListOptions{LabelSelector: withoutRegion, Limit: atOnce})
+		if err != nil {
+			return false, err
+		}
+		for i := range list.Items {
+			nodes = append(nodes, bareNode{name: list.Items[i].Name, uid: list.Items[i].UID, created: list.Items[i].CreationTimestamp.Time})
+		}
+		more = list.Continue != ""
+	}
+	there := map[types.UID]bool{}
+	for _, node := range nodes {
+		there[node.uid] = true
+	}
+	nodes = slices.DeleteFunc(nodes, func(n bareNode) bool { return now.Before(t.alone[n.uid].until) })
+	slices.SortFunc(nodes, func(a, b bareNode) int { return cmp.Or(a.created.Compare(b.created), strings.Compare(a.name, b.name)) })
+	if len(nodes) > atOnce {
+		nodes, more = nodes[:atOnce], true
+	}
+	for uid, alone := range t.alone {
+		if !there[uid] && !now.Before(alone.until) {
+			delete(t.alone, uid)
+		}
+	}
+	for _, node := range nodes {
+		acted, err := t.write(ctx, node.name, want)
+		if err != nil {
+			return true, err
+		}
+		alone := letBe{until: now.Add(aloneFor)}
+		switch {
+		case acted:
+			t.regionsUntil = time.Time{}
+		case now.Sub(node.created) >= cloudAfter:
+			alone = letBe{until: now.Add(cloudFor), cloud: true}
+		}
+		t.alone[node.uid] = alone
+	}
+	return more, nil
 }
 
-// each writes the locality of nodes with labels, or takes it back.
-func (t *nodesTask) each(ctx context.Context, selector string, want *meshv1alpha1.MemberLocality) (more bool, err error) {
-	list, err := t.list(ctx, metav1.ListOptions{LabelSelector: selector, Limit: atOnce})
+// complain says which nodes are left to a cloud that does not say where they are.
+func (t *nodesTask) complain(next *nodesSeen) {
+	nodes, _ := t.bare.all()
+	var left []string
+	for _, node := range nodes {
+		if t.alone[node.uid].cloud {
+			left = append(left, node.name)
+		}
+	}
+	if len(left) == 0 {
+		return
+	}
+	slices.Sort(left)
+	next.located = troubled("LeftToCloud", "%d nodes of cluster %s have no region, %s among them. They belong to a cloud (spec.providerID), which is to set it; if it does not, set the label %s on them", len(left), t.worker.agent.Cluster, left[0], corev1.LabelTopologyRegion)
+}
+
+// remark makes marks of nodes what they are to be; without want they go.
+func (t *nodesTask) remark(ctx context.Context, want *meshv1alpha1.MemberLocality) (more bool, err error) {
+	now, selector, value := t.worker.now(), localityLabel, ""
+	if want != nil {
+		value = mark(want)
+		selector += "," + localityLabel + "!=" + value
+	}
+	if t.marks != nil && t.marks.value == value && now.Before(t.marks.until) {
+		return false, nil
+	}
+	t.marks = nil
+	options := metav1.ListOptions{LabelSelector: selector, Limit: atOnce}
+	for {
+		list, err := t.list(ctx, options)
+		if err != nil {
+			return false, err
+		}
+		for i := range list.Items {
+			acted, err := t.write(ctx, list.Items[i].Name, want)
+			if err != nil {
+				return true, err
+			}
+			more = more || acted
+		}
+		// Nodes that are marked, and not by us, stay on the list.
+		if options.Continue = list.Continue; more || options.Continue == "" {
+			break
+		}
+	}
+	if more && options.Continue != "" {
+		return true, nil
+	}
+	t.marks = &marks{value: value, until: now.Add(markedFor)}
+	return false, nil
+}
+
+// write sets the locality of one node, if that is for us to say. What somebody else has set
+// stays: only a zone that the node has, or a region that it got just now.
+func (t *nodesTask) write(ctx context.Context, name string, want *meshv1alpha1.MemberLocality) (acted bool, err error) {
+	node, err := t.worker.agent.member.node(ctx, name)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	for i := range list.Items {
-		if err := t.write(ctx, &list.Items[i], want); err != nil && !apierrors.IsNotFound(err) {
-			return true, err
-		}
+	labels, ours := locate(node, want)
+	if !ours {
+		return false, nil
 	}
-	return list.Continue != "", nil
-}
-
-// write sets the locality of one node. What somebody else has set stays: only a zone that
-// the node has, or a region that it got just now.
-func (t *nodesTask) write(ctx context.Context, node *metav1.PartialObjectMetadata, want *meshv1alpha1.MemberLocality) error {
 	apply := func(labels map[string]string) error {
 		return t.worker.agent.member.apply(ctx, "nodes", "Node", node.Name, node.UID, labels)
 	}
-	if want == nil {
-		return apply(nil)
-	}
-	labels := map[string]string{localityLabel: mark(want), corev1.LabelTopologyRegion: want.Region}
-	if want.Zone != "" {
-		labels[corev1.LabelTopologyZone] = want.Zone
-	}
-	err := apply(labels)
-	if apierrors.IsConflict(err) && want.Zone != "" {
+	err = apply(labels)
+	if heldByOthers(err) && labels[corev1.LabelTopologyZone] != "" {
 		delete(labels, corev1.LabelTopologyZone)
 		err = apply(labels)
 	}
-	if apierrors.IsConflict(err) {
-		return apply(nil)
+	if heldByOthers(err) {
+		err = apply(nil)
 	}
-	return err
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && !heldByOthers(err) {
+		return false, nil // it is gone, or another has come in its place, which is seen
+	}
+	return err == nil, err
 }
 
 func (t *nodesTask) list(ctx context.Context, options metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
@@ -157,7 +265,7 @@ var nodeResource = corev1.SchemeGroupVersion.WithResource("nodes")
 // however many nodes there are.
 func (t *nodesTask) readRegions(ctx context.Context) error {
 	now := t.worker.now()
-	if !t.regionsRead.IsZero() && now.Sub(t.regionsRead) < regionsFor {
+	if now.Before(t.regionsUntil) {
 		return nil
 	}
 	regions := []string{}
@@ -181,62 +289,9 @@ func (t *nodesTask) readRegions(ctx context.Context) error {
 	}
 	regions = slices.DeleteFunc(regions, func(r string) bool { return r == "" })
 	slices.Sort(regions)
-	t.regions = regions
-	if len(regions) > 0 {
-		t.regionsRead = now
-	}
-	return nil
-}
-
-// watch makes this task look again when there is a node without a region.
-func (t *nodesTask) watch(ctx context.Context) {
-	if t.end != nil {
-		return
-	}
-	ctx, t.end = context.WithCancel(ctx)
-	logger := klog.FromContext(ctx)
-	resource := t.worker.agent.Metadata.Resource(nodeResource)
-	selected := func(options metav1.ListOptions) metav1.ListOptions {
-		options.LabelSelector = "!" + corev1.LabelTopologyRegion
-		return options
-	}
-	source := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return resource.List(ctx, selected(options))
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return resource.Watch(ctx, selected(options))
-		},
-	}
-	reflector := cache.NewReflectorWithOptions(listThenWatch{source}, &metav1.PartialObjectMetadata{}, bell{t.worker.wakeNodes}, cache.ReflectorOptions{
-		Logger:  &logger,
-		Name:    "nodes without a region",
-		Backoff: &wait.Backoff{Duration: time.Second, Cap: 30 * time.Second, Steps: 6, Factor: 2, Jitter: 0.5},
-	})
-	t.ended.Go(func() { reflector.RunWithContext(ctx) })
-}
-
-// close ends the watch.
-func (t *nodesTask) close() {
-	if t.end == nil {
-		return
-	}
-	t.end()
-	t.ended.Wait()
-	t.end = nil
-}
-
-// bell is a store that only hears that something came.
-type bell struct{ ring func() }
-
-func (b bell) Add(any) error    { b.ring(); return nil }
-func (b bell) Update(any) error { return nil }
-func (b bell) Delete(any) error { return nil }
-func (b bell) Resync() error    { return nil }
-
-func (b bell) Replace(items []any, _ string) error {
-	if len(items) > 0 {
-		b.ring()
+	t.regions, t.regionsUntil = regions, now.Add(regionsFor)
+	if len(regions) == 0 {
+		t.regionsUntil = now.Add(noRegionFor)
 	}
 	return nil
 }
