@@ -59,7 +59,7 @@ type istiodTask struct {
 	// told are the roots that a CA named last. A ConfigMap may be behind.
 	told []byte
 	// place has what was read of the member last.
-	place *place
+	place *whereabouts
 
 	// token is read by connections, too.
 	token        atomic.Pointer[string]
@@ -271,8 +271,8 @@ var (
 	errMember    = errors.New("the API server of the cluster does not tell where istiod is")
 )
 
-// place is where istiods are, and the roots to know them by.
-type place struct {
+// whereabouts is where istiods are, and the roots to know them by.
+type whereabouts struct {
 	at    []istiod.Location
 	roots []byte
 }
@@ -320,7 +320,7 @@ func (t *istiodTask) prepare(ctx context.Context, object *meshv1alpha1.MeshMembe
 }
 
 // find asks the member where istiods are.
-func (t *istiodTask) find(ctx context.Context) (*place, error) {
+func (t *istiodTask) find(ctx context.Context) (*whereabouts, error) {
 	a := t.worker.agent
 	services, err := a.member.services(ctx, meshv1alpha1.IstioNamespace, istiod.Selector, 0)
 	if err != nil {
@@ -330,7 +330,7 @@ func (t *istiodTask) find(ctx context.Context) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &place{at: []istiod.Location{at}}
+	found := &whereabouts{at: []istiod.Location{at}}
 	if a.InCluster {
 		if all := t.each(ctx); len(all) > 0 {
 			found.at = all
