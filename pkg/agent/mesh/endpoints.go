@@ -3,10 +3,10 @@ package mesh
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
@@ -14,168 +14,146 @@ import (
 )
 
 const (
-	// enough services are looked at for a peer.
+	// enough services of a peer are looked at each time.
 	enough = 3
-	// servicesFor is how long a Service is remembered.
-	servicesFor = time.Minute
+	// stride is how many Services are read, and looked at, at a time; step is how long it
+	// takes to the next ones.
+	stride = 50
+	step   = 5 * time.Second
 )
 
-// askEndpoints finds services with pods in peers, and looks at what proxies get for them.
-func (t *istiodTask) askEndpoints(ctx context.Context, object *meshv1alpha1.MeshMember, peers []*meshv1alpha1.MemberPeer, gateways []istiod.Gateway, next *istiodSeen) error {
-	if len(peers) == 0 {
-		t.judged = nil
+// port is one of a service.
+type port struct {
+	host string
+	port int32
+}
+
+// walk goes through the Services of this cluster, a few at a time, to find those that have
+// pods in peers. Those are then looked at each time.
+type walk struct {
+	next  string // where the list goes on
+	moved time.Time
+	page  []port
+	// telling are services with something of a peer, by peer.
+	telling map[string][]port
+}
+
+// looks are what is to be said about each peer.
+type looks map[string]told
+
+// told is what is to be said about one.
+type told struct {
+	telling []port
+	verdict proof.Verdict
+}
+
+// verdict about a peer; nil when there is none.
+func (l looks) verdict(peer string) *proof.Verdict {
+	found, ok := l[peer]
+	if !ok {
 		return nil
 	}
-	now := t.worker.now()
-	if now.Before(t.notBefore) && t.judgedAll(peers) {
-		t.give(peers, next)
+	return &found.verdict
+}
+
+// ask are the clusters, in Envoy's sense, to ask for.
+func (s *walk) ask(ctx context.Context, w *worker, peers bool) []string {
+	if !peers {
+		*s = walk{}
 		return nil
 	}
-	judged, size, err := t.judge(ctx, object, peers, gateways)
-	if err == nil && failsAny(judged) && !t.failedBefore(judged) {
-		// Pods that came or went between two questions look like a fault. Once more.
-		judged, size, err = t.judge(ctx, object, peers, gateways)
+	if now := w.now(); s.moved.IsZero() || now.Sub(s.moved) >= step {
+		s.move(ctx, w, now)
 	}
-	if err != nil {
-		return err
-	}
-	t.judged = judged
-	t.notBefore = now.Add(time.Duration(size>>20) * perMiB)
-	t.give(peers, next)
-	return nil
-}
-
-func (t *istiodTask) judgedAll(peers []*meshv1alpha1.MemberPeer) bool {
-	return !slices.ContainsFunc(peers, func(p *meshv1alpha1.MemberPeer) bool { return t.judged[p.Name] == nil })
-}
-
-func (t *istiodTask) give(peers []*meshv1alpha1.MemberPeer, next *istiodSeen) {
-	for _, peer := range peers {
-		proofs := next.proofs[peer.Name]
-		proofs.endpoints = t.judged[peer.Name]
-		next.proofs[peer.Name] = proofs
-	}
-}
-
-func failsAny(judged map[string]*proof.Verdict) bool {
-	for _, verdict := range judged {
-		if !verdict.Passed {
-			return true
-		}
-	}
-	return false
-}
-
-// failedBefore tells whether all that fails has failed at the last look, too.
-func (t *istiodTask) failedBefore(judged map[string]*proof.Verdict) bool {
-	for peer, verdict := range judged {
-		if was := t.judged[peer]; !verdict.Passed && (was == nil || was.Passed) {
-			return false
-		}
-	}
-	return true
-}
-
-// judge asks for the pods first: those that a proxy has are not older.
-func (t *istiodTask) judge(ctx context.Context, object *meshv1alpha1.MeshMember, peers []*meshv1alpha1.MemberPeer, gateways []istiod.Gateway) (map[string]*proof.Verdict, int, error) {
-	services := &proof.Services{Network: object.Spec.Network}
-	for _, peer := range peers {
-		services.Peers = append(services.Peers, peer.Name)
-	}
-	size, err := bounded(ctx, func(ctx context.Context) (int, error) { return t.session.Shards(ctx, services.Visit) })
-	if err != nil {
-		return nil, 0, err
-	}
-	looked := map[string][]proof.Looked{}
 	var clusters []string
-	for _, peer := range peers {
-		for _, service := range services.Of(peer.Name) {
-			if len(looked[peer.Name]) == enough {
-				break
-			}
-			port, pods := t.services.port(ctx, t.worker, &service)
-			if port == 0 {
+	for _, p := range s.ports() {
+		clusters = append(clusters, istiod.ClusterName(p.host, p.port))
+	}
+	slices.Sort(clusters)
+	return slices.Compact(clusters)
+}
+
+// ports are all that are looked at.
+func (s *walk) ports() []port {
+	all := slices.Clone(s.page)
+	for _, ports := range s.telling {
+		all = append(all, ports...)
+	}
+	return all
+}
+
+// move reads the next Services. What cannot be read is tried again.
+func (s *walk) move(ctx context.Context, w *worker, now time.Time) {
+	services, next, err := w.agent.member.servicesFrom(ctx, stride, s.next)
+	s.moved = now
+	if err != nil {
+		if apierrors.IsResourceExpired(err) {
+			s.next = ""
+		}
+		return
+	}
+	s.next, s.page = next, nil
+	for i := range services {
+		if p, ok := portOf(&services[i], w.agent.domain()); ok {
+			s.page = append(s.page, p)
+		}
+	}
+}
+
+// portOf is the port of a Service to look at: preferably one of HTTP.
+func portOf(s *corev1.Service, domain string) (port, bool) {
+	if !callable(s) {
+		return port{}, false
+	}
+	found := port{host: s.Name + "." + s.Namespace + ".svc." + domain}
+	for i := range s.Spec.Ports {
+		p := &s.Spec.Ports[i]
+		if p.Protocol == corev1.ProtocolUDP || p.Protocol == corev1.ProtocolSCTP {
+			continue
+		}
+		if found.port == 0 {
+			found.port = p.Port
+		}
+		if speaksHTTP(p) {
+			found.port = p.Port
+			break
+		}
+	}
+	return found, found.port != 0
+}
+
+// take judges what istiods have answered.
+func (s *walk) take(object *meshv1alpha1.MeshMember, spoken []heard) looks {
+	found := looks{}
+	telling := map[string][]port{}
+	for i := range object.Spec.Peers {
+		peer := &object.Spec.Peers[i]
+		var verdicts []proof.Verdict
+		var tells []port
+		for _, h := range spoken {
+			if h.noneBy != nil {
+				// It costs this proof only. What was seen before is not so any more.
+				verdicts = append(verdicts, proof.Verdict{Reason: "NotAsked", Message: steady("istiod does not tell endpoints: " + h.noneBy.Error())})
 				continue
 			}
-			looked[peer.Name] = append(looked[peer.Name], proof.Looked{Host: service.Host, Port: port, Pods: pods})
-			clusters = append(clusters, istiod.ClusterName(service.Host, port))
+			way := proof.WayTo(peer, object.Spec.Network, h.gateways)
+			var looked []proof.Looked
+			// Those that told something before come first.
+			for _, p := range slices.Concat(s.telling[peer.Name], s.page) {
+				endpoints := h.endpoints[istiod.ClusterName(p.host, p.port)]
+				if !way.Tells(endpoints) {
+					continue
+				}
+				looked = append(looked, proof.Looked{Host: p.host, Port: p.port, Endpoints: endpoints})
+				if len(tells) < enough && !slices.Contains(tells, p) {
+					tells = append(tells, p)
+				}
+			}
+			verdicts = append(verdicts, proof.Endpoints(looked, way))
 		}
-		t.know(peer.Name, looked[peer.Name])
+		telling[peer.Name] = tells
+		found[peer.Name] = told{telling: tells, verdict: proof.First(verdicts)}
 	}
-	endpoints := map[string][]istiod.Endpoint{}
-	if len(clusters) > 0 {
-		slices.Sort(clusters)
-		endpoints, err = bounded(ctx, func(ctx context.Context) (map[string][]istiod.Endpoint, error) {
-			return t.session.Endpoints(ctx, slices.Compact(clusters))
-		})
-		if err != nil {
-			return nil, 0, err
-		}
-	}
-	judged := map[string]*proof.Verdict{}
-	for _, peer := range peers {
-		for i := range looked[peer.Name] {
-			l := &looked[peer.Name][i]
-			l.Endpoints = endpoints[istiod.ClusterName(l.Host, l.Port)]
-		}
-		verdict := proof.Endpoints(looked[peer.Name], peer.Name, peer.Network, peer.Network == object.Spec.Network, gateways)
-		judged[peer.Name] = &verdict
-	}
-	return judged, size, nil
-}
-
-// know keeps server names for probes.
-func (t *istiodTask) know(peer string, looked []proof.Looked) {
-	var names []string
-	for i := range looked {
-		names = append(names, istiod.SNI(looked[i].Host, looked[i].Port))
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.known[peer] = names
-}
-
-// serviceCache has ports of Services of this cluster, which istiod's pages do not tell.
-type serviceCache struct {
-	found map[string]cachedService
-}
-
-type cachedService struct {
-	until time.Time
-	ports []corev1.ServicePort // none: it is not there, or not of use
-}
-
-// port is a port of a service with pods in the peer, and these pods; 0 when the Service is
-// not in this cluster, or is none that istiod gives endpoints for.
-func (c *serviceCache) port(ctx context.Context, w *worker, service *proof.Service) (int32, proof.Pods) {
-	key, now := service.Namespace+"/"+service.Name, w.now()
-	cached, ok := c.found[key]
-	if !ok || !now.Before(cached.until) {
-		cached = cachedService{until: now.Add(servicesFor)}
-		object, err := w.agent.member.service(ctx, service.Namespace, service.Name)
-		if err != nil {
-			cached.until = now.Add(soon) // it may come at any time
-		} else if callable(object) {
-			cached.ports = object.Spec.Ports
-		}
-		c.keep(key, cached, now)
-	}
-	for _, port := range cached.ports {
-		if pods, ok := service.Ports[port.Name]; ok && len(pods.Peer) > 0 {
-			return port.Port, pods
-		}
-	}
-	return 0, proof.Pods{}
-}
-
-func (c *serviceCache) keep(key string, service cachedService, now time.Time) {
-	if c.found == nil {
-		c.found = map[string]cachedService{}
-	}
-	for other, old := range c.found {
-		if !now.Before(old.until) {
-			delete(c.found, other)
-		}
-	}
-	c.found[strings.Clone(key)] = service
+	s.telling = telling
+	return found
 }

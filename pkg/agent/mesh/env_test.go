@@ -66,6 +66,7 @@ type env struct {
 	mu      sync.Mutex
 	refused bool
 	admit   error
+	asked   map[*fakekube.Server][]string
 	logs    *strings.Builder
 	stop    func()
 }
@@ -321,7 +322,13 @@ func passed(s *meshv1alpha1.MeshMemberStatus, peer string, steps ...meshv1alpha1
 }
 
 func (e *env) requests(server *fakekube.Server, part string) (count int) {
-	for _, r := range server.Requests() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.asked == nil {
+		e.asked = map[*fakekube.Server][]string{}
+	}
+	e.asked[server] = append(e.asked[server], server.Requests()...) // which forgets them
+	for _, r := range e.asked[server] {
 		if strings.Contains(r, part) {
 			count++
 		}
@@ -338,4 +345,3 @@ func unserved(r *http.Request) error {
 }
 
 func labelsOf(u *unstructured.Unstructured, key string) string { return u.GetLabels()[key] }
-

@@ -2,8 +2,10 @@ package mesh
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,11 +85,8 @@ func TestForbidden(t *testing.T) {
 			version := e.get("mesh1").ResourceVersion
 			e.later(5 * time.Minute)
 			assert.Equal(t, version, e.get("mesh1").ResourceVersion)
-			for _, secret := range e.member.List(fakekube.Secrets) {
-				assert.NotContains(t, secret.GetName(), "flotilla-mesh-reader-", map[bool]string{true: "no Secret is left of tokens that were not made"}[tc.part != ""])
-				if name != "Tokens" && name != "Istiod" {
-					break // there tokens are made
-				}
+			if tc.method == http.MethodPost {
+				assert.Empty(t, e.member.List(fakekube.Secrets), "no Secret is left of tokens that were not made")
 			}
 		})
 	}
@@ -195,18 +194,23 @@ func TestNoMesh(t *testing.T) {
 // An istiod with another CLUSTER_ID, and one that does not accept us.
 func TestWrongIstiod(t *testing.T) {
 	e := newEnv(t)
-	e.install(pages(`[{"id":"Kubernetes","syncStatus":"synced"}]`, "null", "null"), nil)
+	e.install(pages(`[{"id":"Kubernetes","syncStatus":"synced"}]`, "null"), nil)
 	e.want("mesh1", spec())
 	e.start()
-	e.eventually("mesh1", "its id is shown", func(s *meshv1alpha1.MeshMemberStatus) bool { return s.Istiod != nil && s.Istiod.ClusterID == "Kubernetes" })
+	e.eventually("mesh1", "its id is shown", func(s *meshv1alpha1.MeshMemberStatus) bool {
+		return s.Istiod != nil && s.Istiod.ClusterID == "Kubernetes"
+	})
 	e.istiod.Set(func(a *fakeistiod.Answers) { a.Refuse = true })
 	e.eventually("mesh1", "it does not accept the token", func(s *meshv1alpha1.MeshMemberStatus) bool {
 		return condition(s, meshv1alpha1.ConditionIstiodAnswers) == "NotAccepted"
 	})
 	tokens := e.requests(e.member, "/token")
+	e.later(3 * time.Minute)
+	again := e.requests(e.member, "/token") - tokens
+	assert.LessOrEqual(t, again, 4, "another token is tried, but not each time")
+	assert.NotZero(t, again)
 	e.istiod.Set(func(a *fakeistiod.Answers) { a.Refuse = false })
 	e.eventually("mesh1", "it does again", func(s *meshv1alpha1.MeshMemberStatus) bool { return s.Istiod != nil })
-	assert.Greater(t, e.requests(e.member, "/token"), tokens, "with another token")
 }
 
 // The root of the cluster changes under the connection.
@@ -241,7 +245,7 @@ func TestForeignRemoteSecret(t *testing.T) {
 	e.start()
 	s := e.eventually("mesh1", "istiod reads through the foreign one", func(s *meshv1alpha1.MeshMemberStatus) bool {
 		p := proven(s, "ap", meshv1alpha1.StepSynced)
-		return p != nil && p.Reason == "ForeignSecret"
+		return p != nil && p.Reason == "ForeignSecret" && len(s.Peers) == 2
 	})
 	assert.Equal(t, "ForeignSecret", condition(s, meshv1alpha1.ConditionRemoteSecretsOwn))
 	assert.Equal(t, hash("a kubeconfig"), s.Peers[0].SecretHash)
@@ -259,4 +263,64 @@ func TestStatusOfSomebodyNewer(t *testing.T) {
 	e.eventually("mesh1", "all is proven", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
 	e.fed.Edit(meshMembers, es, "mesh1", func(u *unstructured.Unstructured) { u.Object["status"] = map[string]any{} })
 	e.eventually("mesh1", "it is written again", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
+}
+
+// An istiod that does not sign still tells the rest.
+func TestWithoutACA(t *testing.T) {
+	e, want := linked(t)
+	e.istiod.Set(func(a *fakeistiod.Answers) { a.NoCA = true })
+	e.want("mesh1", want)
+	e.start()
+	s := e.eventually("mesh1", "the rest is known", func(s *meshv1alpha1.MeshMemberStatus) bool {
+		return condition(s, meshv1alpha1.ConditionCASigns) == "NotSigned" && passed(s, "ap", steps[1:]...)
+	})
+	assert.Equal(t, "eu", s.Istiod.ClusterID)
+	assert.Nil(t, s.CA)
+	assert.Empty(t, condition(s, meshv1alpha1.ConditionIstiodAnswers))
+}
+
+// While the member's API server does not answer, istiod is asked on.
+func TestWithoutTheMembersAPIServer(t *testing.T) {
+	e, want := linked(t)
+	var away atomic.Bool
+	e.member.Hook = func(*http.Request) error {
+		if away.Load() {
+			return apierrors.NewServiceUnavailable("away")
+		}
+		return nil
+	}
+	e.want("mesh1", want)
+	e.start()
+	e.eventually("mesh1", "all is proven", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
+	away.Store(true)
+	e.eventually("mesh1", "it is said", func(s *meshv1alpha1.MeshMemberStatus) bool { return condition(s, meshv1alpha1.ConditionObserved) != "" })
+	e.later(5 * time.Minute)
+	s := e.get("mesh1").Status
+	assert.True(t, passed(&s, "ap", steps...), describe(&s))
+	assert.Equal(t, 1, e.istiod.Streams())
+	_, nodes := e.istiod.Seen()
+	assert.Len(t, nodes, 1, "over the same stream")
+}
+
+// While other messages come all the time, the status is written now and then.
+func TestMessagesAreNotWrittenAllTheTime(t *testing.T) {
+	e := newEnv(t)
+	e.install(alone(), nil)
+	var n atomic.Int64
+	e.member.Hook = func(r *http.Request) error {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/secrets/cacerts") {
+			return apierrors.NewInternalError(fmt.Errorf("fault number %d", n.Add(1)))
+		}
+		return nil
+	}
+	e.want("mesh1", spec())
+	e.start()
+	e.eventually("mesh1", "it is said", func(s *meshv1alpha1.MeshMemberStatus) bool {
+		return condition(s, meshv1alpha1.ConditionObserved) != "" && s.ObservedGeneration == 1
+	})
+	e.later(3 * time.Minute)
+	writes, looks := e.requests(e.fed, "/status"), n.Load()
+	e.later(10 * time.Minute)
+	assert.LessOrEqual(t, e.requests(e.fed, "/status")-writes, 12)
+	assert.LessOrEqual(t, n.Load()-looks, int64(170), "it is not looked at every second for ever")
 }

@@ -103,15 +103,16 @@ func (s *sink) Delete(obj any) error {
 }
 
 func (s *sink) Replace(items []any, _ string) error {
-	kept := make(map[string]bool, len(items))
+	kept, objects := make(map[string]bool, len(items)), make([]*meshv1alpha1.MeshMember, 0, len(items))
 	for _, item := range items {
-		if object, ok := item.(*meshv1alpha1.MeshMember); ok {
-			kept[object.Name] = true
+		object, ok := item.(*meshv1alpha1.MeshMember)
+		if !ok {
+			return fmt.Errorf("want a MeshMember, got %T", item)
 		}
-		if err := s.Add(item); err != nil {
-			return err
-		}
+		kept[object.Name] = true
+		objects = append(objects, object)
 	}
+	s.agent.set(s.ctx, objects...)
 	s.agent.kept(kept)
 	return nil
 }

@@ -20,18 +20,16 @@ import (
 )
 
 const (
-	// certificateLife is how long our certificate is valid.
-	certificateLife = time.Hour
-	// tokenLife is how long our token for istiod is valid.
-	tokenLife = time.Hour
+	// tokenLife is how long our token for istiod is valid; one that is not accepted is
+	// replaced once it is tokenAgain old.
+	tokenLife  = time.Hour
+	tokenAgain = time.Minute
 	// settleLooks and settleTime are how long a changed remote secret has to be there
 	// until what istiod says is taken to be about it.
 	settleLooks, settleTime = 2, 2 * soon
-	// perMiB is how long the page of all endpoints is not asked for again, for each MiB.
-	perMiB = 5 * time.Second
 )
 
-// istiodSeen is what istiod says.
+// istiodSeen is what the istiods of the cluster say, the least of them.
 type istiodSeen struct {
 	generation int64
 	istiod     *meshv1alpha1.MemberIstiod
@@ -42,37 +40,34 @@ type istiodSeen struct {
 	answers, signs trouble
 }
 
-// peerProofs are what istiod says about a peer.
+// peerProofs are what istiod says about a peer, with the remote secret and the gateways
+// that it was about.
 type peerProofs struct {
+	hash   string
+	wanted []meshv1alpha1.GatewayAddress
+
 	synced, gateways, endpoints *proof.Verdict
 }
 
-// istiodTask asks istiod.
+// istiodTask asks istiods.
 type istiodTask struct {
 	worker *worker
 
 	request *istiod.Request
-	client  *istiod.Client
-	session *istiod.Session
-	// at and roots are what client was made with; version is what was read there.
-	at      istiod.Location
-	roots   []byte
-	node    istiod.Node
-	version string
-	// told are the roots that istiod's CA named last. A ConfigMap may be behind.
+	// replicas by the address of their secure port.
+	replicas map[string]*replica
+	// told are the roots that a CA named last. A ConfigMap may be behind.
 	told []byte
+	// place has what was read of the member last.
+	place *whereabouts
 
-	// token is read by the connection, too.
+	// token is read by connections, too.
 	token        atomic.Pointer[string]
 	tokenAccount string
-	tokenUntil   time.Time
+	tokenMade    time.Time
 
 	settling map[string]*settling
-	services serviceCache
-	// notBefore is when the page of all endpoints is asked for again, and judged is what
-	// came out of it last, by peer.
-	notBefore time.Time
-	judged    map[string]*proof.Verdict
+	walk     walk
 
 	mu    sync.Mutex
 	who   *probe.Identity
@@ -88,7 +83,7 @@ type settling struct {
 }
 
 func newIstiodTask(w *worker) *istiodTask {
-	return &istiodTask{worker: w, settling: map[string]*settling{}, known: map[string][]string{}}
+	return &istiodTask{worker: w, replicas: map[string]*replica{}, settling: map[string]*settling{}, known: map[string][]string{}}
 }
 
 // identity is the certificate of the mesh; nil when there is none that is valid.
@@ -108,15 +103,11 @@ func (t *istiodTask) names(peer string) []string {
 	return t.known[peer]
 }
 
-// close ends the connection.
+// close ends all connections.
 func (t *istiodTask) close() {
-	if t.session != nil {
-		t.session.Close()
-		t.session = nil
-	}
-	if t.client != nil {
-		t.client.Close()
-		t.client = nil
+	for at, r := range t.replicas {
+		r.close()
+		delete(t.replicas, at)
 	}
 }
 
@@ -126,15 +117,15 @@ func (t *istiodTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) 
 		t.close()
 		return outcome{news: t.worker.saw(func(s *seen) { s.istiod = next })}
 	}
-	settled, all := t.settle(object)
+	if t.worker.view().cluster == nil {
+		return outcome{missing: true} // which remote secrets there are is not known yet
+	}
 	missing := true
-	if err := t.ask(ctx, object, settled, next); err != nil {
-		t.close() // whatever was wrong with it, the next look begins anew
+	if err := t.ask(ctx, object, next); err != nil {
 		next.answers = t.wrong(err)
-		next.istiod, next.ca = nil, nil
-		silent(object, next)
+		t.silent(object, next)
 	} else {
-		missing = !all || !wellDone(object, next)
+		missing = !wellDone(object, next)
 	}
 	if ctx.Err() != nil {
 		return outcome{}
@@ -143,11 +134,13 @@ func (t *istiodTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) 
 }
 
 // silent says of all that istiod would have to say that it does not.
-func silent(object *meshv1alpha1.MeshMember, next *istiodSeen) {
+func (t *istiodTask) silent(object *meshv1alpha1.MeshMember, next *istiodSeen) {
+	next.istiod, next.ca, next.signs = nil, nil, trouble{}
 	next.proofs = map[string]peerProofs{}
+	verdict := &proof.Verdict{Reason: "IstiodSilent", Message: next.answers.message}
 	for i := range object.Spec.Peers {
-		verdict := &proof.Verdict{Reason: "IstiodSilent", Message: next.answers.message}
-		next.proofs[object.Spec.Peers[i].Name] = peerProofs{synced: verdict, gateways: verdict, endpoints: verdict}
+		peer := &object.Spec.Peers[i]
+		next.proofs[peer.Name] = peerProofs{hash: t.worker.remote(peer.Name), wanted: peer.Gateways, synced: verdict, gateways: verdict, endpoints: verdict}
 	}
 }
 
@@ -163,9 +156,13 @@ func (t *istiodTask) wrong(err error) trouble {
 		return troubled("NoRoot", "cluster %s: %v; istiod writes it when it has started", cluster, err)
 	case errors.Is(err, errNoAccount):
 		return troubled("NoServiceAccount", "cluster %s: %v", cluster, err)
+	case errors.Is(err, errMember):
+		return troubled("ClusterNotReadable", "cluster %s: %v", cluster, err)
 	case istiod.Unauthenticated(err):
-		t.tokenUntil = time.Time{}
-		return troubled("NotAccepted", "istiod of cluster %s does not accept the token of ServiceAccount %s/%s: %v", cluster, meshv1alpha1.IstioNamespace, t.tokenAccount, err)
+		if t.worker.now().Sub(t.tokenMade) >= tokenAgain {
+			t.tokenAccount = "" // perhaps with another one
+		}
+		return troubled("NotAccepted", "istiod of cluster %s does not accept the token of ServiceAccount %s/%s: %v", cluster, meshv1alpha1.IstioNamespace, remotesecret.ReaderName, err)
 	case errors.Is(err, istiod.ErrPage):
 		return troubled("NotReadable", "istiod of cluster %s: %v", cluster, err)
 	default:
@@ -173,61 +170,47 @@ func (t *istiodTask) wrong(err error) trouble {
 	}
 }
 
-// settle counts how long remote secrets are as they are. All is false while one may still
-// mean what was there before.
-func (t *istiodTask) settle(object *meshv1alpha1.MeshMember) (settled map[string]bool, all bool) {
-	settled, all = map[string]bool{}, true
-	cluster := t.worker.view().cluster
-	if cluster == nil {
-		return settled, false
+// settled counts how long a remote secret is as it is, by looks that istiod has answered,
+// and says whether it is long enough.
+func (t *istiodTask) settled(object *meshv1alpha1.MeshMember, peer, hash string, began time.Time) bool {
+	s := t.settling[peer]
+	switch {
+	case s == nil && syncedBefore(object, peer, hash):
+		s = &settling{hash: hash, looks: settleLooks, since: began.Add(-settleTime)}
+	case s == nil || s.hash != hash:
+		s = &settling{hash: hash, since: began}
+	default:
+		s.looks++
 	}
-	now := t.worker.now()
-	for i := range object.Spec.Peers {
-		peer := object.Spec.Peers[i].Name
-		hash := cluster.remotes[peer].hash
-		s := t.settling[peer]
-		switch {
-		case s == nil && syncedBefore(object, peer, hash):
-			s = &settling{hash: hash, looks: settleLooks, since: now.Add(-settleTime)}
-		case s == nil || s.hash != hash:
-			s = &settling{hash: hash, since: now}
-		default:
-			s.looks++
-		}
-		t.settling[peer] = s
-		settled[peer] = s.looks >= settleLooks && now.Sub(s.since) >= settleTime
-		all = all && settled[peer]
-	}
-	return settled, all
+	t.settling[peer] = s
+	return s.looks >= settleLooks && began.Sub(s.since) >= settleTime
 }
 
 // syncedBefore tells whether istiod was seen synced with this remote secret before this
 // agent was started.
 func syncedBefore(object *meshv1alpha1.MeshMember, peer, hash string) bool {
-	for i := range object.Status.Peers {
-		if p := &object.Status.Peers[i]; p.Name == peer && p.SecretHash == hash {
-			return slices.ContainsFunc(p.Proofs, func(p meshv1alpha1.Proof) bool { return p.Step == meshv1alpha1.StepSynced && p.Passed })
-		}
-	}
-	return false
+	was := find(object.Status.Peers, peer)
+	p := proofOf(was.Proofs, meshv1alpha1.StepSynced)
+	return hash != "" && was.SecretHash == hash && p != nil && p.Passed
 }
 
 // wellDone tells whether all is as it is to be.
 func wellDone(object *meshv1alpha1.MeshMember, next *istiodSeen) bool {
-	want := &object.Spec.CA
-	switch {
-	case next.istiod.ClusterID != object.Spec.ClusterID, next.ca == nil, next.signs != trouble{}:
-		return false
-	case len(want.Roots) > 0 && !slices.Equal(want.Roots, next.ca.Roots),
-		want.Signer != "" && want.Signer != next.ca.Signer,
-		want.Intermediate != "" && want.Intermediate != next.ca.Intermediate:
+	if next.istiod.ClusterID != object.Spec.ClusterID || next.signs != (trouble{}) || next.answers != (trouble{}) ||
+		len(object.Spec.CA.Roots) > 0 && !wantedCA(&object.Spec.CA, next.ca) {
 		return false
 	}
 	for i := range object.Spec.Peers {
 		peer := &object.Spec.Peers[i]
 		p := next.proofs[peer.Name]
+		if peer.SecretHash == "" {
+			continue
+		}
+		if p.hash != peer.SecretHash {
+			return false // it has yet to be there
+		}
 		for _, verdict := range []*proof.Verdict{p.synced, p.gateways, p.endpoints} {
-			if peer.SecretHash != "" && (verdict == nil || !verdict.Passed) {
+			if verdict == nil || !verdict.Passed {
 				return false
 			}
 		}
@@ -235,154 +218,160 @@ func wellDone(object *meshv1alpha1.MeshMember, next *istiodSeen) bool {
 	return true
 }
 
-// ask looks at everything, in a new connection if the one that was there has ended: istiod
-// ends them now and then.
-func (t *istiodTask) ask(ctx context.Context, object *meshv1alpha1.MeshMember, settled map[string]bool, next *istiodSeen) error {
-	old := t.session != nil
-	err := t.askOnce(ctx, object, settled, next)
-	if err != nil && old && ctx.Err() == nil {
-		t.close()
-		err = t.askOnce(ctx, object, settled, next)
-	}
-	return err
-}
-
-func (t *istiodTask) askOnce(ctx context.Context, object *meshv1alpha1.MeshMember, settled map[string]bool, next *istiodSeen) error {
-	if err := t.connect(ctx, object); err != nil {
-		return err
-	}
-	if err := t.askCA(ctx, next); err != nil {
-		return err
-	}
-	clusters, err := bounded(ctx, t.session.Clusters)
-	if err != nil {
-		return err
-	}
-	gateways, err := bounded(ctx, t.session.Gateways)
-	if err != nil {
-		return err
-	}
-	next.istiod = &meshv1alpha1.MemberIstiod{Version: t.version, ClusterID: proof.OwnCluster(clusters)}
-	next.proofs = map[string]peerProofs{}
-	var linked []*meshv1alpha1.MemberPeer
-	remotes := t.worker.view().cluster
+// ask asks all istiods, beside each other.
+func (t *istiodTask) ask(ctx context.Context, object *meshv1alpha1.MeshMember, next *istiodSeen) error {
+	began := t.worker.now()
+	hashes := map[string]string{} // as they are when the look begins
 	for i := range object.Spec.Peers {
-		peer := &object.Spec.Peers[i]
-		shown := slices.ContainsFunc(clusters, func(c istiod.Cluster) bool { return c.ID == peer.Name && c.SecretName != "" })
-		if !shown && (remotes == nil || remotes.remotes[peer.Name].hash == "") {
-			continue // it is not to be known yet
-		}
-		linked = append(linked, peer)
-		synced := proof.Synced(clusters, peer.Name, remotesecret.Name(peer.Name), settled[peer.Name])
-		known := proof.Gateways(gateways, peer.Name, peer.Network, peer.Gateways)
-		next.proofs[peer.Name] = peerProofs{synced: &synced, gateways: &known}
+		hashes[object.Spec.Peers[i].Name] = t.worker.remote(object.Spec.Peers[i].Name)
 	}
-	return t.askEndpoints(ctx, object, linked, gateways, next)
-}
-
-// bounded asks with a limit on the time.
-func bounded[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("not within %s", requestTimeout))
-	defer cancel()
-	return ask(ctx)
-}
-
-// askCA gets a certificate, which shows the CA in effect.
-func (t *istiodTask) askCA(ctx context.Context, next *istiodSeen) error {
-	signed, err := bounded(ctx, func(ctx context.Context) (*istiod.Signed, error) {
-		return t.client.Sign(ctx, t.request, certificateLife)
-	})
-	if errors.Is(err, istiod.ErrCA) {
-		next.signs = troubled("NotReadable", "cluster %s: %v", t.worker.agent.Cluster, err)
-		return nil
-	}
+	q, err := t.prepare(ctx, object)
 	if err != nil {
 		return err
 	}
-	effect, broken := signed.Effect()
-	if next.ca = effect; broken != "" {
-		next.signs = troubled("Broken", "cluster %s: %s", t.worker.agent.Cluster, broken)
-		return nil
+	q.clusters = t.walk.ask(ctx, t.worker, len(hashes) > 0)
+	all := make([]heard, 0, len(t.replicas))
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for _, r := range t.replicas {
+		group.Go(func() {
+			h := r.ask(ctx, q)
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, h)
+		})
 	}
-	t.told = signed.RootsPEM
+	group.Wait()
+	t.identify()
+	return t.fold(object, hashes, began, all, next)
+}
+
+// identify keeps the newest certificate.
+func (t *istiodTask) identify() {
+	var newest *replica
+	for _, r := range t.replicas {
+		if r.signed != nil && !r.signedAt.IsZero() && (newest == nil || r.signedAt.After(newest.signedAt)) {
+			newest = r
+		}
+	}
+	if newest == nil {
+		return
+	}
+	t.told = newest.signed.RootsPEM
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.who, t.until = &probe.Identity{Certificate: signed.Certificate, Roots: signed.Pool()}, t.worker.now().Add(certificateLife)
-	return nil
+	t.who = &probe.Identity{Certificate: newest.signed.Certificate, Roots: newest.signed.Pool()}
+	t.until = newest.signedAt.Add(newest.signed.Life() * 9 / 10)
 }
 
-// Errors of connect.
+// Errors of prepare.
 var (
 	errNoRoot    = errors.New("istiod has not told its root")
 	errNoAccount = errors.New("the account for asking istiod is not there")
+	errMember    = errors.New("the API server of the cluster does not tell where istiod is")
 )
 
-// connect makes the connection again if it is to lead elsewhere.
-func (t *istiodTask) connect(ctx context.Context, object *meshv1alpha1.MeshMember) error {
+// whereabouts is where istiods are, and the roots to know them by.
+type whereabouts struct {
+	at    []istiod.Location
+	roots []byte
+}
+
+// prepare finds the istiods, and makes what is needed to ask them.
+func (t *istiodTask) prepare(ctx context.Context, object *meshv1alpha1.MeshMember) (*question, error) {
+	found, err := t.find(ctx)
+	if errors.Is(err, errMember) && t.place != nil && !apierrors.IsForbidden(err) {
+		found, err = t.place, nil // it is the API server that does not answer, not istiod
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	t.place = found
+	q := &question{node: istiod.Node{ClusterID: object.Spec.ClusterID, Network: object.Spec.Network, ServiceAccount: remotesecret.ReaderName}, roots: found.roots, ca: object.Spec.CA}
+	if object.Spec.Reader != nil {
+		q.node.ServiceAccount = object.Spec.Reader.ServiceAccount
+	}
+	if len(t.told) > 0 && !bytes.Equal(t.told, q.roots) {
+		q.roots = slices.Concat(q.roots, []byte("\n"), t.told)
+	}
+	if t.request == nil {
+		if t.request, err = istiod.NewRequest(); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.readToken(ctx, q.node.ServiceAccount); err != nil {
+		return nil, err
+	}
+	there := map[string]bool{}
+	for _, at := range found.at {
+		there[at.Secure] = true
+		if t.replicas[at.Secure] == nil {
+			t.replicas[at.Secure] = &replica{task: t, at: at}
+		}
+	}
+	for at, r := range t.replicas {
+		if !there[at] {
+			r.close()
+			delete(t.replicas, at)
+		}
+	}
+	return q, nil
+}
+
+// find asks the member where istiods are.
+func (t *istiodTask) find(ctx context.Context) (*whereabouts, error) {
 	a := t.worker.agent
 	services, err := a.member.services(ctx, meshv1alpha1.IstioNamespace, istiod.Selector, 0)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: list services in %s: %w", errMember, meshv1alpha1.IstioNamespace, err)
 	}
 	at, err := istiod.Locate(services, !a.InCluster)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	roots, err := a.member.roots(ctx)
-	if apierrors.IsNotFound(err) || err == nil && len(roots) == 0 {
-		return fmt.Errorf("%w: there is no ConfigMap %s/%s", errNoRoot, meshv1alpha1.IstioNamespace, rootConfigMap)
-	}
-	if err != nil {
-		return fmt.Errorf("ConfigMap %s/%s: %w", meshv1alpha1.IstioNamespace, rootConfigMap, err)
-	}
-	if len(t.told) > 0 && !bytes.Equal(t.told, roots) {
-		roots = slices.Concat(roots, []byte("\n"), t.told)
-	}
-	node := istiod.Node{ClusterID: object.Spec.ClusterID, Network: object.Spec.Network, ServiceAccount: remotesecret.ReaderName}
-	if object.Spec.Reader != nil {
-		node.ServiceAccount = object.Spec.Reader.ServiceAccount
-	}
-	if err := t.readToken(ctx, node.ServiceAccount); err != nil {
-		return err
-	}
-	if t.session != nil && at == t.at && bytes.Equal(roots, t.roots) && node == t.node {
-		return nil
-	}
-	t.close()
-	if t.request == nil {
-		if t.request, err = istiod.NewRequest(); err != nil {
-			return err
+	found := &whereabouts{at: []istiod.Location{at}}
+	if a.InCluster {
+		if all := t.each(ctx); len(all) > 0 {
+			found.at = all
 		}
 	}
-	if t.client, err = istiod.Connect(at.Secure, roots, func(context.Context) (string, error) { return *t.token.Load(), nil }); err != nil {
-		return err
+	found.roots, err = a.member.roots(ctx)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && len(found.roots) == 0:
+		return nil, fmt.Errorf("%w: there is no ConfigMap %s/%s", errNoRoot, meshv1alpha1.IstioNamespace, rootConfigMap)
+	case err != nil:
+		return nil, fmt.Errorf("%w: ConfigMap %s/%s: %w", errMember, meshv1alpha1.IstioNamespace, rootConfigMap, err)
 	}
-	t.version = ""
-	if at.Monitoring != "" {
-		// A version that is not known is as good as any; what does not answer is seen next.
-		t.version, _ = bounded(ctx, func(ctx context.Context) (string, error) { return istiod.Version(ctx, a.plain, at.Monitoring) })
-	}
-	t.session, err = bounded(ctx, func(within context.Context) (*istiod.Session, error) { return t.client.Open(within, ctx, node) })
+	return found, nil
+}
+
+// each finds every istiod that is ready. Without the right to look, or without any, the
+// Service leads to one.
+func (t *istiodTask) each(ctx context.Context) []istiod.Location {
+	slices, err := t.worker.agent.member.endpointSlices(ctx, istiod.Selector)
 	if err != nil {
-		return err
+		return nil
 	}
-	t.at, t.roots, t.node = at, roots, node
-	return nil
+	return istiod.Ready(slices)
 }
 
 // readToken makes sure that there is a token.
 func (t *istiodTask) readToken(ctx context.Context, account string) error {
-	if t.tokenAccount == account && t.worker.now().Before(t.tokenUntil) {
+	now := t.worker.now()
+	if t.tokenAccount == account && now.Sub(t.tokenMade) < tokenLife*3/4 {
 		return nil
 	}
 	token, _, err := t.worker.agent.member.istiodToken(ctx, account, tokenLife)
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: ServiceAccount %s/%s comes with the Work of the reader; look at the Works of this cluster", errNoAccount, meshv1alpha1.IstioNamespace, account)
+	case err != nil && t.tokenAccount == account && now.Sub(t.tokenMade) < tokenLife:
+		return nil // the one there is still good
 	case err != nil:
-		return fmt.Errorf("make a token for istiod; the agent needs to create serviceaccounts/token of %s/%s: %w", meshv1alpha1.IstioNamespace, account, err)
+		return fmt.Errorf("%w: make a token for it; the agent needs to create serviceaccounts/token of %s/%s: %w", errMember, meshv1alpha1.IstioNamespace, account, err)
 	}
 	t.token.Store(&token)
-	t.tokenAccount, t.tokenUntil = account, t.worker.now().Add(tokenLife*3/4)
+	t.tokenAccount, t.tokenMade = account, now
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
 )
 
 const (
@@ -121,6 +122,30 @@ func (m *member) nodes(ctx context.Context, selector string, visit func(*corev1.
 // configMap is a request for a ConfigMap of istio-system as of a moment ago.
 func configMap(request *rest.Request, name string) *rest.Request {
 	return in(request, "configmaps").Name(name).VersionedParams(&metav1.GetOptions{ResourceVersion: stale}, metav1.ParameterCodec)
+}
+
+// servicesFrom lists some Services of all namespaces, from where the last list ended.
+func (m *member) servicesFrom(ctx context.Context, limit int64, from string) (services []corev1.Service, next string, err error) {
+	out := &corev1.ServiceList{}
+	err = m.do(ctx, m.core.Get().Resource("services").VersionedParams(&metav1.ListOptions{Limit: limit, Continue: from}, metav1.ParameterCodec), out)
+	return out.Items, out.Continue, err
+}
+
+// endpointSlices lists those of istio-system with labels, without bringing their types
+// into the process.
+func (m *member) endpointSlices(ctx context.Context, selector string) ([]istiod.Slice, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	data, err := m.core.Get().AbsPath("/apis/discovery.k8s.io/v1/namespaces/"+meshv1alpha1.IstioNamespace+"/endpointslices").
+		Param("labelSelector", selector).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	var list struct{ Items []istiod.Slice }
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("endpointslices: %w", err)
+	}
+	return list.Items, nil
 }
 
 // roots are those that istiod tells its workloads.

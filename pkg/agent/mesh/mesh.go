@@ -97,23 +97,25 @@ func (a *Agent) Run(ctx context.Context) {
 	a.group.Wait()
 }
 
-// set takes a MeshMember in.
-func (a *Agent) set(ctx context.Context, object *meshv1alpha1.MeshMember) {
+// set takes MeshMembers in, all before anything is done about one: label and localities
+// depend on which there are.
+func (a *Agent) set(ctx context.Context, objects ...*meshv1alpha1.MeshMember) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if ctx.Err() != nil {
 		return // workers would outlive Run
 	}
-	w := a.members[object.Name]
-	if w != nil && w.uid != object.UID {
-		w.stop() // another of that name
-		w = nil
-	}
-	if w == nil {
+	for _, object := range objects {
+		w := a.members[object.Name]
+		if w != nil && w.uid == object.UID {
+			w.set(object)
+			continue
+		}
+		if w != nil {
+			w.stop() // another of that name
+		}
 		a.start(ctx, object)
-		return
 	}
-	w.set(object)
 }
 
 // start runs a worker, after the last one of that name has ended, under the lock.

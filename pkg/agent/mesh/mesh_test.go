@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/agent/internal/fakeistiod"
 	"github.com/flotilla-io/flotilla/pkg/agent/internal/fakekube"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
+	"github.com/flotilla-io/flotilla/pkg/agent/mesh/proof"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
 )
@@ -23,7 +24,7 @@ import (
 const (
 	own    = `{"id":"eu","syncStatus":"synced"}`
 	synced = `[` + own + `,{"id":"ap","secretName":"istio-system/istio-remote-secret-ap","syncStatus":"synced"}]`
-	host   = "hello.default.svc.cluster.local"
+	hello  = "hello.default.svc.cluster.local"
 )
 
 func spec(change ...func(*meshv1alpha1.MeshMemberSpec)) *meshv1alpha1.MeshMemberSpec {
@@ -39,14 +40,18 @@ func spec(change ...func(*meshv1alpha1.MeshMemberSpec)) *meshv1alpha1.MeshMember
 	return s
 }
 
-func pages(clusters, networks, shards string) map[string]string {
-	return map[string]string{"clusterz": clusters, "networkz": networks, "endpointShardz": shards}
+func pages(clusters, networks string) map[string]string {
+	return map[string]string{"clusterz": clusters, "networkz": networks}
 }
 
-func alone() map[string]string { return pages("["+own+"]", "null", "null") }
+func alone() map[string]string { return pages("["+own+"]", "null") }
 
 func node(name string, labels map[string]any) map[string]any {
-	return object(map[string]any{"name": name, "labels": labels}, nil)
+	metadata := map[string]any{"name": name}
+	if labels != nil {
+		metadata["labels"] = labels
+	}
+	return object(metadata, nil)
 }
 
 func TestClusterOfAMesh(t *testing.T) {
@@ -119,10 +124,7 @@ func linked(t *testing.T) (e *env, want *meshv1alpha1.MeshMemberSpec) {
 	e = newEnv(t)
 	port := e.gateway(e.ca)
 	gateways := fmt.Sprintf(`[{"Network":"network-ap","Cluster":"ap","Addr":"127.0.0.1","Port":%d}]`, port)
-	shards := `{"` + host + `":{"default":{"Shards":{
-		"Kubernetes/eu":[{"Addresses":["10.0.0.1"],"ServicePortName":"http","EndpointPort":8080,"Network":"network-eu","TLSMode":"istio"}],
-		"Kubernetes/ap":[{"Addresses":["10.0.0.1"],"ServicePortName":"http","EndpointPort":8080,"Network":"network-ap","TLSMode":"istio"}]}}}}`
-	e.install(pages(synced, gateways, shards), map[string][]string{istiod.ClusterName(host, 80): {"10.0.0.1:8080", fmt.Sprintf("127.0.0.1:%d", port)}})
+	e.install(pages(synced, gateways), map[string][]string{istiod.ClusterName(hello, 80): {"10.0.0.1:8080 eu", fmt.Sprintf("127.0.0.1:%d ap", port)}})
 	e.service("default", "hello", nil, "", map[string]int64{"http": 80})
 	e.secret("cacerts", map[string]any{meshv1alpha1.MeshLabel: "mesh1"}, map[string]string{trust.RootCertKey: fakeistiod.PEM(e.ca.Root)})
 	e.remote("a kubeconfig")
@@ -163,6 +165,7 @@ func TestLink(t *testing.T) {
 	e.later(10 * time.Minute)
 	assert.Equal(t, writes, e.requests(e.fed, "/meshmembers/mesh1/status"))
 	assert.LessOrEqual(t, e.istiod.Asked("clusterz")-looks, 50, "every 15 s")
+	assert.NotZero(t, e.istiod.Asked("clusterz")-looks)
 	assert.Equal(t, 1, e.istiod.Streams())
 	_, nodes := e.istiod.Seen()
 	assert.Len(t, nodes, 1, "over one stream")
@@ -187,7 +190,7 @@ func TestLink(t *testing.T) {
 		}},
 		{meshv1alpha1.StepGatewayKnown, "GatewayNotKnown", func(a *fakeistiod.Answers) { a.Pages["networkz"] = "null" }},
 		{meshv1alpha1.StepEndpoints, "PodAddresses", func(a *fakeistiod.Answers) {
-			a.Endpoints[istiod.ClusterName(host, 80)] = []string{"10.0.0.1:8080", "10.0.0.1:8080"}
+			a.Endpoints[istiod.ClusterName(hello, 80)] = []string{"10.0.0.1:8080 eu", "10.0.0.1:8080 ap"}
 		}},
 	} {
 		before := proven(e.eventually("mesh1", "well", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) }), "ap", fault.step)
@@ -297,4 +300,49 @@ func hasLeft(s *meshv1alpha1.MeshMemberStatus) bool {
 		}
 	}
 	return false
+}
+
+// However the remote secret and what istiod says of it fall together: no status says that
+// istiod is synced with a secret that it was not asked about since.
+func TestSyncedIsAboutTheSecretThatIsShown(t *testing.T) {
+	e, want := linked(t)
+	e.want("mesh1", want)
+	e.start()
+	e.eventually("mesh1", "all is proven", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
+	for i := range 5 {
+		e.later(time.Duration(20+7*i) * time.Second) // istiod is asked every 15 s then
+		asked := e.istiod.Asked("clusterz")
+		// First the wish, then the secret, as Works come.
+		kubeconfig := fmt.Sprintf("kubeconfig %d", i)
+		want.Peers[0].SecretHash = hash(kubeconfig)
+		e.want("mesh1", want)
+		e.later(2 * time.Second)
+		e.remote(kubeconfig)
+		s := e.eventually("mesh1", "synced with the new one", func(s *meshv1alpha1.MeshMemberStatus) bool {
+			return s.Peers[0].SecretHash == hash(kubeconfig) && passed(s, "ap", meshv1alpha1.StepSynced)
+		})
+		assert.Greater(t, e.istiod.Asked("clusterz")-asked, settleLooks, describe(s))
+	}
+}
+
+// What is said without the member that says it being asked again is checked on each
+// status that could be written.
+func TestReportTiesProofsToWhatTheyWereAbout(t *testing.T) {
+	good := &proof.Verdict{Passed: true}
+	gateways := []meshv1alpha1.GatewayAddress{{Address: "1.2.3.4", Port: 15443}}
+	object := &meshv1alpha1.MeshMember{Spec: meshv1alpha1.MeshMemberSpec{Peers: []meshv1alpha1.MemberPeer{{Name: "ap", Gateways: gateways, SecretHash: "new"}}}}
+	look := func(hash string, wanted []meshv1alpha1.GatewayAddress) seen {
+		return seen{
+			cluster: &clusterSeen{remotes: map[string]remote{"ap": {hash: "new"}}},
+			istiod:  &istiodSeen{proofs: map[string]peerProofs{"ap": {hash: hash, wanted: wanted, synced: good, gateways: good, endpoints: good}}},
+		}
+	}
+	s := report(object, look("new", gateways), "eu", time.Now())
+	assert.True(t, passed(&s, "ap", steps[1:]...))
+	s = report(object, look("old", gateways), "eu", time.Now())
+	assert.Equal(t, "SecretChanged", proven(&s, "ap", meshv1alpha1.StepSynced).Reason)
+	s = report(object, look("new", nil), "eu", time.Now())
+	assert.True(t, passed(&s, "ap", meshv1alpha1.StepSynced))
+	assert.Nil(t, proven(&s, "ap", meshv1alpha1.StepGatewayKnown), "it was about other gateways")
+	assert.Nil(t, proven(&s, "ap", meshv1alpha1.StepEndpoints))
 }

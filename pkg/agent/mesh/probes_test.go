@@ -36,7 +36,7 @@ func newProbing(t *testing.T) *probing {
 	var err error
 	p.ca, err = fakeistiod.NewCA("root")
 	require.NoError(t, err)
-	w := &worker{agent: &Agent{Options: Options{Cluster: "eu", Clock: p.clock}}, changed: make(chan struct{}, 1)}
+	w := &worker{agent: &Agent{Options: Options{Cluster: "eu", Clock: p.clock}}, object: &meshv1alpha1.MeshMember{}, changed: make(chan struct{}, 1)}
 	w.istiod = newIstiodTask(w)
 	w.probes = newProbeTask(w)
 	p.task = w.probes

@@ -17,6 +17,26 @@ import (
 // equal says whether two statuses say the same.
 func equal(a, b *meshv1alpha1.MeshMemberStatus) bool { return equality.Semantic.DeepEqual(a, b) }
 
+// messagesEvery is how often a status is written in which only messages differ.
+const messagesEvery = time.Minute
+
+// silenced is a status without messages, and without since when things are so.
+func silenced(s *meshv1alpha1.MeshMemberStatus) *meshv1alpha1.MeshMemberStatus {
+	out := s.DeepCopy()
+	for i := range out.Conditions {
+		out.Conditions[i].Message, out.Conditions[i].LastTransitionTime = "", metav1.Time{}
+	}
+	if out.Gateway != nil {
+		out.Gateway.Message = ""
+	}
+	for i := range out.Peers {
+		for j := range out.Peers[i].Proofs {
+			out.Peers[i].Proofs[j].Message, out.Peers[i].Proofs[j].Since = "", nil
+		}
+	}
+	return out
+}
+
 // report is the status that follows from what was seen. What no task has looked at since
 // this agent was started stays as it was reported.
 func report(object *meshv1alpha1.MeshMember, s seen, cluster string, now time.Time) meshv1alpha1.MeshMemberStatus {
@@ -131,7 +151,7 @@ func (r *reporter) peers(object *meshv1alpha1.MeshMember, s seen) {
 		} else {
 			peer.SecretHash = was.SecretHash
 		}
-		peer.Proofs = r.proofs(was.Proofs, probes(s, wanted, was), istiodProofs(s, wanted.Name, was))
+		peer.Proofs = r.proofs(was.Proofs, probes(s, wanted, was), istiodProofs(s, wanted, was))
 		r.status.Peers = append(r.status.Peers, peer)
 	}
 	if s.cluster == nil {
@@ -217,7 +237,8 @@ func verdictOf(r probe.Result) *proof.Verdict {
 }
 
 // istiodProofs are what istiod says about a peer.
-func istiodProofs(s seen, peer string, was meshv1alpha1.MemberPeerStatus) []found {
+// Each counts only for the remote secret and the gateways that it was about.
+func istiodProofs(s seen, wanted *meshv1alpha1.MemberPeer, was meshv1alpha1.MemberPeerStatus) []found {
 	steps := []meshv1alpha1.LinkStep{meshv1alpha1.StepSynced, meshv1alpha1.StepGatewayKnown, meshv1alpha1.StepEndpoints}
 	var all []found
 	if s.istiod == nil {
@@ -226,7 +247,14 @@ func istiodProofs(s seen, peer string, was meshv1alpha1.MemberPeerStatus) []foun
 		}
 		return all
 	}
-	p := s.istiod.proofs[peer]
+	p := s.istiod.proofs[wanted.Name]
+	if p.synced != nil && s.cluster != nil && p.hash != s.cluster.remotes[wanted.Name].hash {
+		changed := proof.Changed()
+		p.synced = &changed
+	}
+	if !slices.Equal(p.wanted, wanted.Gateways) {
+		p.gateways, p.endpoints = nil, nil
+	}
 	for i, verdict := range []*proof.Verdict{p.synced, p.gateways, p.endpoints} {
 		all = append(all, found{step: steps[i], verdict: verdict})
 	}

@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
@@ -27,8 +28,8 @@ type worker struct {
 	istiod *istiodTask
 	probes *probeTask
 	nodes  *nodesTask
-	// wakes has a channel for each task; the first is that of nodes.
-	wakes [5]chan struct{}
+	// wakes has a channel for each task.
+	wakes [tasks]chan struct{}
 
 	mu     sync.Mutex
 	object *meshv1alpha1.MeshMember
@@ -36,6 +37,16 @@ type worker struct {
 	// changed is signalled when the status may have to be written.
 	changed chan struct{}
 }
+
+// Places of tasks.
+const (
+	nodesTaskAt = iota
+	clusterTaskAt
+	tokenTaskAt
+	istiodTaskAt
+	probesTaskAt
+	tasks
+)
 
 // seen is what the tasks have seen, each nil until its first look has ended. The parts are
 // not changed once they are here.
@@ -67,7 +78,7 @@ func (w *worker) run(ctx context.Context) {
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("mesh", w.name))
 	var group sync.WaitGroup
 	cluster := &clusterTask{worker: w}
-	for i, look := range []look{w.nodes.look, cluster.look, w.lookAtToken, w.istiod.look, w.probes.look} {
+	for i, look := range [tasks]look{nodesTaskAt: w.nodes.look, clusterTaskAt: cluster.look, tokenTaskAt: w.lookAtToken, istiodTaskAt: w.istiod.look, probesTaskAt: w.probes.look} {
 		group.Go(func() { w.repeat(ctx, w.wakes[i], look) })
 	}
 	group.Go(func() { w.write(ctx) })
@@ -80,6 +91,9 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) set(object *meshv1alpha1.MeshMember) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if older(object, w.object) {
+		return // we have written since
+	}
 	same := w.object.Generation == object.Generation
 	w.object = object
 	signal(w.changed)
@@ -88,8 +102,14 @@ func (w *worker) set(object *meshv1alpha1.MeshMember) {
 	}
 }
 
+// older tells whether a version of an object came before another.
+func older(a, b *meshv1alpha1.MeshMember) bool {
+	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
+	return err == nil && order < 0
+}
+
 // wakeNodes makes the task for nodes look now.
-func (w *worker) wakeNodes() { signal(w.wakes[0]) }
+func (w *worker) wakeNodes() { signal(w.wakes[nodesTaskAt]) }
 
 // wakeAll makes all tasks look now.
 func (w *worker) wakeAll() {
@@ -104,9 +124,18 @@ func (w *worker) current() *meshv1alpha1.MeshMember {
 	return w.object
 }
 
+// remote is the hash of the remote secret for a peer, as it was seen last.
+func (w *worker) remote(peer string) string {
+	if cluster := w.view().cluster; cluster != nil {
+		return cluster.remotes[peer].hash
+	}
+	return ""
+}
+
 func (w *worker) now() time.Time { return w.agent.Clock.Now() }
 
-// saw takes in what a task has seen, and returns whether that is news.
+// saw takes in what a task has seen, and returns whether that is news. Another message
+// about the same is none.
 func (w *worker) saw(set func(*seen)) (news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,7 +145,11 @@ func (w *worker) saw(set func(*seen)) (news bool) {
 		return false
 	}
 	signal(w.changed)
-	return true
+	if before.cluster == nil && w.seen.cluster != nil || before.cluster != nil && !reflect.DeepEqual(before.cluster.remotes, w.seen.cluster.remotes) {
+		signal(w.wakes[istiodTaskAt]) // what istiod says is about the secret before
+	}
+	was, is := report(w.object, before, "", time.Time{}), report(w.object, w.seen, "", time.Time{})
+	return !equal(silenced(&was), silenced(&is))
 }
 
 // view is what was seen so far.
@@ -150,7 +183,7 @@ func (w *worker) repeat(ctx context.Context, wake <-chan struct{}, look look) {
 	var generation int64
 	var since time.Time // of the last change
 	for {
-		object := w.current()
+		object, began := w.current(), w.now()
 		long := rested
 		if !w.agent.Refused() {
 			result := look(ctx, object)
@@ -172,12 +205,16 @@ func (w *worker) repeat(ctx context.Context, wake <-chan struct{}, look look) {
 		if !w.agent.pause(ctx, long, wake) {
 			return
 		}
+		// What a look has done may wake it again; only a new wish is looked at at once.
+		if early := soon - w.now().Sub(began); early > 0 && w.current().Generation == object.Generation && !w.agent.pause(ctx, early, nil) {
+			return
+		}
 	}
 }
 
 // write keeps the status up to date until the context ends.
 func (w *worker) write(ctx context.Context) {
-	backoff := soon
+	backoff, written := soon, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -188,7 +225,14 @@ func (w *worker) write(ctx context.Context) {
 			w.retry(ctx, rested)
 			continue
 		}
+		if wait := w.later(written); wait > 0 {
+			// Only messages differ. What does not matter can wait; what does wakes us.
+			w.agent.pause(ctx, wait, w.changed)
+			signal(w.changed)
+			continue
+		}
 		err := w.writeOnce(ctx)
+		written = w.now()
 		switch {
 		case err == nil:
 			backoff = soon
@@ -202,6 +246,17 @@ func (w *worker) write(ctx context.Context) {
 			backoff = min(2*backoff, 2*rested)
 		}
 	}
+}
+
+// later is how long the status need not be written, after the last time: nothing but
+// messages is different.
+func (w *worker) later(written time.Time) time.Duration {
+	now, object := w.now(), w.current()
+	status := report(object, w.view(), w.agent.Cluster, now)
+	if written.IsZero() || equal(&status, &object.Status) || !equal(silenced(&status), silenced(&object.Status)) {
+		return 0
+	}
+	return messagesEvery - now.Sub(written)
 }
 
 func (w *worker) retry(ctx context.Context, after time.Duration) {
@@ -241,7 +296,7 @@ func (w *worker) writeOnce(ctx context.Context) error {
 func (w *worker) wrote(written *meshv1alpha1.MeshMember) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if written.Generation < w.object.Generation {
+	if older(written, w.object) {
 		return
 	}
 	same := w.object.Generation == written.Generation

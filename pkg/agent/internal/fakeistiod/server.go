@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
 	securityv1alpha1 "istio.io/api/security/v1alpha1"
 )
 
@@ -33,15 +34,15 @@ const (
 type Answers struct {
 	// Pages by name, such as clusterz. One that is not there is not found.
 	Pages map[string]string
-	// Endpoints as host:port by the name of the cluster in Envoy's sense.
+	// Endpoints as "host:port" or "host:port cluster" by the name of the cluster in Envoy's sense.
 	Endpoints map[string][]string
 	// CA signs, with Roots as the bundle; the root of CA if empty.
 	CA    *CA
 	Roots []*x509.Certificate
 	// Hang makes it answer nothing at all.
 	Hang bool
-	// Refuse makes it refuse every token.
-	Refuse bool
+	// Refuse makes it refuse every token, and NoCA every request to sign.
+	Refuse, NoCA bool
 }
 
 // Server is an istiod.
@@ -54,6 +55,7 @@ type Server struct {
 	listener   net.Listener
 	done       sync.WaitGroup
 	stop       chan struct{}
+	once       sync.Once
 
 	mu      sync.Mutex
 	answers Answers
@@ -91,10 +93,12 @@ func New(own *CA, answers Answers) (*Server, error) {
 
 // Close ends it.
 func (s *Server) Close() {
-	close(s.stop)
-	s.grpc.Stop()
-	s.monitoring.Close()
-	s.done.Wait()
+	s.once.Do(func() {
+		close(s.stop)
+		s.grpc.Stop()
+		s.monitoring.Close()
+		s.done.Wait()
+	})
 }
 
 // Ports are those of the secure port and of the version, of 127.0.0.1.
@@ -173,6 +177,9 @@ func (s *Server) CreateCertificate(ctx context.Context, r *securityv1alpha1.Isti
 	answers, err := s.admit(ctx, "CA")
 	if err != nil {
 		return nil, err
+	}
+	if answers.NoCA {
+		return nil, status.Error(codes.Unimplemented, "unknown service istio.v1.auth.IstioCertificateService")
 	}
 	cert, err := answers.CA.sign(r.Csr)
 	if err != nil {
@@ -269,10 +276,15 @@ func response(kind, nonce string, resources ...*anypb.Any) *discoveryv3.Discover
 func assignment(cluster string, endpoints []string) *anypb.Any {
 	locality := &endpointv3.LocalityLbEndpoints{}
 	for _, e := range endpoints {
-		host, text, _ := strings.Cut(e, ":")
+		at, in, known := strings.Cut(e, " ")
+		metadata := &corev3.Metadata{}
+		if known {
+			metadata.FilterMetadata = map[string]*structpb.Struct{"istio": {Fields: map[string]*structpb.Value{"workload": structpb.NewStringValue("hello;default;hello;;" + in)}}}
+		}
+		host, text, _ := strings.Cut(at, ":")
 		var port uint32
 		_, _ = fmt.Sscan(text, &port)
-		locality.LbEndpoints = append(locality.LbEndpoints, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
+		locality.LbEndpoints = append(locality.LbEndpoints, &endpointv3.LbEndpoint{Metadata: metadata, HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
 			Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 				Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
 			}}},

@@ -53,10 +53,11 @@ type Signed struct {
 	chain []*x509.Certificate // without the certificate itself
 }
 
-// Sign lets istiod sign a request.
-func (c *Client) Sign(ctx context.Context, request *Request, lifetime time.Duration) (*Signed, error) {
+// Sign lets istiod sign a request, for as long as it does by default: it refuses what is
+// longer than it may be.
+func (c *Client) Sign(ctx context.Context, request *Request) (*Signed, error) {
 	answer := &wire.SignResponse{}
-	err := c.conn.Invoke(ctx, wire.SignMethod, &wire.SignRequest{CSR: request.csr, Seconds: int64(lifetime.Seconds())}, answer)
+	err := c.conn.Invoke(ctx, wire.SignMethod, &wire.SignRequest{CSR: request.csr}, answer)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +128,11 @@ func signer(cert *x509.Certificate, among []*x509.Certificate) *x509.Certificate
 		}
 	}
 	return nil
+}
+
+// Life is how long the certificate is valid.
+func (s *Signed) Life() time.Duration {
+	return s.Certificate.Leaf.NotAfter.Sub(s.Certificate.Leaf.NotBefore)
 }
 
 // Pool are the roots for checking the certificates of others.

@@ -3,6 +3,7 @@ package istiod
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -61,23 +62,14 @@ func open(t *testing.T, client *Client) *Session {
 	return session
 }
 
-const shardz = `{
-  "hello.default.svc.cluster.local": {"default": {"Shards": {
-    "Kubernetes/eu": [{"Addresses": ["10.0.0.1"], "ServicePortName": "http", "EndpointPort": 8080, "Network": "network-eu", "TLSMode": "istio", "Labels": {"a": "b"}}],
-    "Kubernetes/ap": [], "External/ap": [{"Addresses": ["10.0.0.2", "fd00::2"], "ServicePortName": "http", "EndpointPort": 8080, "Network": "network-ap", "TLSMode": "disabled"}]
-  }, "ServiceAccounts": {"x": {}}}},
-  "other.default.svc.cluster.local": {}
-}`
-
 func TestSession(t *testing.T) {
 	hello := ClusterName("hello.default.svc.cluster.local", 80)
 	server, client := start(t, fakeistiod.Answers{
 		Pages: map[string]string{
-			"clusterz":       `[{"id":"eu","syncStatus":"synced"},{"id":"ap","secretName":"istio-system/s","syncStatus":"syncing"}]`,
-			"networkz":       `[{"Network":"network-ap","Cluster":"ap","Addr":"1.2.3.4","Port":15443}]`,
-			"endpointShardz": shardz,
+			"clusterz": `[{"id":"eu","syncStatus":"synced"},{"id":"ap","secretName":"istio-system/s","syncStatus":"syncing"}]`,
+			"networkz": `[{"Network":"network-ap","Cluster":"ap","Addr":"1.2.3.4","Port":15443}]`,
 		},
-		Endpoints: map[string][]string{hello: {"10.0.0.1:8080", "1.2.3.4:15443"}},
+		Endpoints: map[string][]string{hello: {"10.0.0.1:8080 eu", "1.2.3.4:15443"}},
 	})
 	session := open(t, client)
 	for range 2 {
@@ -90,21 +82,9 @@ func TestSession(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []Gateway{{Network: "network-ap", Cluster: "ap", Addr: "1.2.3.4", Port: 15443}}, gateways)
 
-		var shards []Shards
-		size, err := session.Shards(t.Context(), func(s Shards) { shards = append(shards, s) })
-		require.NoError(t, err)
-		assert.Equal(t, len(shardz), size)
-		require.Len(t, shards, 1)
-		assert.Equal(t, "default", shards[0].Namespace)
-		ap := shards[0].Pods["ap"]
-		require.Len(t, ap, 1)
-		assert.Equal(t, []string{"10.0.0.2:8080", "[fd00::2]:8080"}, ap[0].At())
-		assert.False(t, ap[0].MTLS())
-		assert.True(t, shards[0].Pods["eu"][0].MTLS())
-
 		endpoints, err := session.Endpoints(t.Context(), []string{hello, ClusterName("none", 1)})
 		require.NoError(t, err)
-		assert.Equal(t, map[string][]Endpoint{hello: {"10.0.0.1:8080", "1.2.3.4:15443"}, ClusterName("none", 1): {}}, endpoints)
+		assert.Equal(t, map[string][]Endpoint{hello: {{"10.0.0.1:8080", "eu"}, {"1.2.3.4:15443", ""}}, ClusterName("none", 1): {}}, endpoints)
 	}
 	assert.Eventually(t, func() bool { return server.Asked("unsubscribe") == 2 }, 5*time.Second, time.Millisecond, "nothing is watched in between")
 	tokens, nodes := server.Seen()
@@ -115,7 +95,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestPagesThatCannotBeRead(t *testing.T) {
-	_, client := start(t, fakeistiod.Answers{Pages: map[string]string{"clusterz": "null", "endpointShardz": "null", "networkz": "null"}})
+	_, client := start(t, fakeistiod.Answers{Pages: map[string]string{"clusterz": "null", "networkz": "null"}})
 	session := open(t, client)
 	clusters, err := session.Clusters(t.Context())
 	require.NoError(t, err)
@@ -123,16 +103,14 @@ func TestPagesThatCannotBeRead(t *testing.T) {
 	gateways, err := session.Gateways(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, gateways)
-	_, err = session.Shards(t.Context(), func(Shards) { t.Error("there is none") })
-	require.NoError(t, err)
 
 	server, client := start(t, fakeistiod.Answers{})
 	session = open(t, client)
 	_, err = session.Clusters(t.Context())
 	require.ErrorIs(t, err, ErrPage)
 	require.ErrorContains(t, err, "ENABLE_DEBUG_ON_HTTP")
-	server.Set(func(a *fakeistiod.Answers) { a.Pages = map[string]string{"endpointShardz": `{"x": 1}`} })
-	_, err = session.Shards(t.Context(), func(Shards) {})
+	server.Set(func(a *fakeistiod.Answers) { a.Pages = map[string]string{"networkz": `{"x": 1}`} })
+	_, err = session.Gateways(t.Context())
 	require.ErrorIs(t, err, ErrPage)
 }
 
@@ -157,7 +135,7 @@ func TestHang(t *testing.T) {
 	defer cancel()
 	request, err := NewRequest()
 	require.NoError(t, err)
-	_, err = client.Sign(ctx, request, time.Hour)
+	_, err = client.Sign(ctx, request)
 	require.Error(t, err)
 }
 
@@ -181,14 +159,14 @@ func TestWhoIsAsked(t *testing.T) {
 	server, client := start(t, fakeistiod.Answers{Refuse: true})
 	request, err := NewRequest()
 	require.NoError(t, err)
-	_, err = client.Sign(t.Context(), request, time.Hour)
+	_, err = client.Sign(t.Context(), request)
 	assert.True(t, Unauthenticated(err), "%v", err)
 	_, err = open(t, client).Clusters(t.Context())
 	assert.True(t, Unauthenticated(err), "%v", err)
 
 	// Somebody else, to whom the token is not shown.
 	stranger := connect(t, server, fakeistiod.PEM(newCA(t, "another root").Root), func(context.Context) (string, error) { return "a token", nil })
-	_, err = stranger.Sign(t.Context(), request, time.Hour)
+	_, err = stranger.Sign(t.Context(), request)
 	require.ErrorContains(t, err, "unknown authority")
 	tokens, _ := server.Seen()
 	assert.Empty(t, tokens)
@@ -221,7 +199,7 @@ func TestEffect(t *testing.T) {
 				tc.ca, tc.roots = first, []*x509.Certificate{first.Intermediate}
 			}
 			server.Set(func(a *fakeistiod.Answers) { a.CA, a.Roots = tc.ca, tc.roots })
-			signed, err := client.Sign(t.Context(), request, time.Hour)
+			signed, err := client.Sign(t.Context(), request)
 			require.NoError(t, err)
 			effect, broken := signed.Effect()
 			assert.Equal(t, tc.broken, broken != "", broken)
@@ -307,4 +285,20 @@ func TestLocate(t *testing.T) {
 			assert.Equal(t, tc.want, got, tc.reason)
 		})
 	}
+}
+
+func TestReady(t *testing.T) {
+	var all []Slice
+	require.NoError(t, json.Unmarshal([]byte(`[
+		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.1"], "conditions": {}}, {"addresses": ["10.0.0.3"], "conditions": {"ready": false}}],
+		 "ports": [{"name": "https-dns", "port": 15012}, {"name": "http-monitoring", "port": 15014}]},
+		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}}, {"addresses": ["fd00::1"]}], "ports": [{"name": "https-dns", "port": 15012}]},
+		{"endpoints": [{"addresses": ["10.0.0.9"]}], "ports": [{"name": "https-webhook", "port": 15017}]}
+	]`), &all))
+	var secure []string
+	for _, at := range Ready(all) {
+		secure = append(secure, at.Secure)
+	}
+	assert.Equal(t, []string{"10.0.0.1:15012", "10.0.0.2:15012", "[fd00::1]:15012"}, secure, "each that is ready, once, in order")
+	assert.Empty(t, Ready(nil))
 }

@@ -3,6 +3,7 @@ package istiod
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -103,4 +104,48 @@ func port(service *corev1.Service, name string, number int32) int32 {
 		}
 	}
 	return found
+}
+
+// Slice is what is of use of an EndpointSlice of discovery.k8s.io/v1.
+type Slice struct {
+	Endpoints []struct {
+		Addresses  []string
+		Conditions struct{ Ready *bool }
+	}
+	Ports []struct {
+		Name *string
+		Port *int32
+	}
+}
+
+// maxReplicas bounds how many istiods are asked.
+const maxReplicas = 16
+
+// Ready are the istiods that are ready, each once, in order.
+func Ready(all []Slice) []Location {
+	found := map[string]Location{}
+	for i := range all {
+		var secure, monitoring int32
+		for _, p := range all[i].Ports {
+			switch {
+			case p.Name == nil || p.Port == nil:
+			case *p.Name == "https-dns":
+				secure = *p.Port
+			case *p.Name == "http-monitoring":
+				monitoring = *p.Port
+			}
+		}
+		for _, e := range all[i].Endpoints {
+			if secure == 0 || len(e.Addresses) == 0 || e.Conditions.Ready != nil && !*e.Conditions.Ready {
+				continue
+			}
+			at := Location{Secure: net.JoinHostPort(e.Addresses[0], strconv.Itoa(int(secure)))}
+			if monitoring != 0 {
+				at.Monitoring = net.JoinHostPort(e.Addresses[0], strconv.Itoa(int(monitoring)))
+			}
+			found[at.Secure] = at
+		}
+	}
+	locations := slices.SortedFunc(maps.Values(found), func(a, b Location) int { return strings.Compare(a.Secure, b.Secure) })
+	return locations[:min(len(locations), maxReplicas)]
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
 )
 
@@ -15,8 +16,6 @@ type Looked struct {
 	// Host and Port of the service.
 	Host string
 	Port int32
-	// Pods of it.
-	Pods Pods
 	// Endpoints that proxies get.
 	Endpoints []istiod.Endpoint
 }
@@ -24,56 +23,114 @@ type Looked struct {
 // NoService is the reason of a Verdict that had nothing to look at.
 const NoService = "NoService"
 
+// Way is how proxies are to reach the pods of a peer.
+type Way struct {
+	peer string
+	flat bool
+	// through are the addresses that lead there, gateways all that are any gateway's.
+	through, gateways map[string]bool
+}
+
+// WayTo says how proxies of a network are to reach a peer, with the gateways that istiod
+// knows. A gateway with a host name stands for what istiod has resolved it to.
+func WayTo(peer *meshv1alpha1.MemberPeer, network string, known []istiod.Gateway) *Way {
+	w := &Way{peer: peer.Name, flat: peer.Network == network, through: map[string]bool{}, gateways: map[string]bool{}}
+	names := map[int32]bool{}
+	for _, g := range peer.Gateways {
+		if isIP(g.Address) {
+			w.through[at(g.Address, g.Port)] = true
+		} else {
+			names[g.Port] = true
+		}
+	}
+	for _, g := range ofPeer(known, peer.Name, peer.Network) {
+		if port := int32(g.Port); names[port] { //nolint:gosec // a port
+			w.through[at(g.Addr, port)] = true
+		}
+	}
+	for _, g := range known {
+		w.gateways[at(g.Addr, int32(g.Port))] = true //nolint:gosec // a port
+	}
+	return w
+}
+
+func at(host string, port int32) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
+
+// Tells says whether endpoints of a service have something of the peer: its gateways or
+// pods.
+func (w *Way) Tells(endpoints []istiod.Endpoint) bool {
+	return slices.ContainsFunc(endpoints, func(e istiod.Endpoint) bool { return w.right(e) || w.raw(e) || w.stale(e) })
+}
+
+// right says whether an endpoint leads to the peer as it is to.
+func (w *Way) right(e istiod.Endpoint) bool {
+	if w.flat {
+		return e.Cluster == w.peer && !w.gateways[e.Address]
+	}
+	return w.through[e.Address]
+}
+
+// raw says whether an endpoint is a pod of the peer that is not reached.
+func (w *Way) raw(e istiod.Endpoint) bool {
+	return !w.flat && e.Cluster == w.peer && !w.through[e.Address] && !w.gateways[e.Address]
+}
+
+// stale says whether an endpoint is a gateway of the peer that it no longer has.
+func (w *Way) stale(e istiod.Endpoint) bool {
+	return !w.flat && e.Cluster == w.peer && !w.through[e.Address] && w.gateways[e.Address]
+}
+
 // Endpoints says whether proxies of this cluster reach pods of a peer as they should:
-// through its gateways, and never by the pods' own addresses; or directly, when both
-// are in one network. One service that is right is enough if none is wrong: istiod may
-// have been told to keep a service within its cluster.
-func Endpoints(looked []Looked, peer, network string, flat bool, gateways []istiod.Gateway) Verdict {
-	if len(looked) == 0 {
-		return Verdict{Passed: true, Reason: NoService, Message: "there is no service yet with pods of the mesh in that cluster that exists here, too"}
-	}
-	through := map[istiod.Endpoint]bool{}
-	for _, g := range ofPeer(gateways, peer, network) {
-		through[istiod.Endpoint(net.JoinHostPort(g.Addr, strconv.FormatUint(uint64(g.Port), 10)))] = true
-	}
-	var right bool
-	var without []string
+// through its gateways, and never by the pods' own addresses; or directly, when both are
+// in one network. A service without endpoints of the peer says nothing: it may have no
+// pods there that are ready, or be kept within its cluster.
+func Endpoints(looked []Looked, way *Way) Verdict {
+	var seen bool
+	var unknown string
 	for i := range looked {
 		l := &looked[i]
-		raw := l.raw()
-		switch {
-		case flat && len(raw) == 0, !flat && len(raw) == 0 && !slices.ContainsFunc(l.Endpoints, func(e istiod.Endpoint) bool { return through[e] }):
-			without = append(without, fmt.Sprintf("%s:%d", l.Host, l.Port))
-		case !flat && len(raw) > 0:
-			return failed("PodAddresses", "proxies get addresses of pods in network %s for %s:%d (%s), which they do not reach; is the label of the network on istio-system in both clusters, and the gateway known?", network, l.Host, l.Port, raw[0])
-		default:
-			right = true
+		for _, e := range l.Endpoints {
+			service := fmt.Sprintf("%s:%d", l.Host, l.Port)
+			switch {
+			case way.raw(e):
+				return failed("PodAddresses", "proxies get addresses of pods of that cluster for %s, which they do not reach from another network; is the label of the network on istio-system in both clusters, and the gateway known?", service)
+			case way.stale(e):
+				return failed("OldGateway", "proxies get %s for %s, which is not a gateway of that cluster any more; restart istiod if that stays so", e.Address, service)
+			case way.right(e):
+				seen = true
+			case e.Cluster == "" && !way.gateways[e.Address]:
+				unknown = service
+			}
 		}
 	}
 	switch {
-	case right:
+	case unknown != "" && !way.flat:
+		return failed("ClusterNotTold", "istiod does not tell which cluster the endpoints of %s are in, so pods of that cluster cannot be told from others; does it run with PILOT_ENDPOINT_TELEMETRY_LABEL=false?", unknown)
+	case seen:
 		return Verdict{Passed: true}
-	case flat:
-		return failed("NoPods", "proxies get none of the pods of that cluster for %s", strings.Join(without, ", "))
 	default:
-		return failed("NoGateway", "proxies get neither a gateway nor pods of that cluster for %s", strings.Join(without, ", "))
+		return Verdict{Passed: true, Reason: NoService, Message: "no service of this cluster has pods of the mesh in that cluster, as far as was looked"}
 	}
 }
 
-// raw are the addresses of the peer's own pods among the endpoints, in order. Pods
-// elsewhere may have the same addresses, so what counts is that there are more than
-// these explain.
-func (l *Looked) raw() []string {
-	count := map[string]int{}
-	for _, e := range l.Endpoints {
-		count[string(e)]++
-	}
-	var raw []string
-	for address := range l.Pods.Peer {
-		if count[address] > l.Pods.Direct[address] {
-			raw = append(raw, address)
+// First of several verdicts about the same: the first that has not passed, or else the
+// first. What is said is of how many istiods, where there are several.
+func First(verdicts []Verdict) Verdict {
+	bad := 0
+	var first *Verdict
+	for i := range verdicts {
+		if verdicts[i].Passed {
+			continue
+		}
+		if bad++; first == nil {
+			first = &verdicts[i]
 		}
 	}
-	slices.Sort(raw)
-	return raw
+	if first == nil {
+		return verdicts[0]
+	}
+	if len(verdicts) > 1 {
+		return failed(first.Reason, "%s (%d of %d istiods)", strings.TrimSuffix(first.Message, "."), bad, len(verdicts))
+	}
+	return *first
 }

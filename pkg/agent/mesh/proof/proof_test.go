@@ -1,11 +1,9 @@
 package proof
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
@@ -79,77 +77,65 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-func pod(network, ip, tls string) istiod.Pod {
-	return istiod.Pod{Addresses: []string{ip}, ServicePortName: "http", EndpointPort: 8080, Network: network, TLSMode: tls}
-}
-
 func TestEndpoints(t *testing.T) {
-	gateways := []istiod.Gateway{{Network: "n-ap", Cluster: "ap", Addr: "127.0.0.9", Port: 15443}, {Network: "n-us", Cluster: "us", Addr: "127.0.0.8", Port: 15443}}
-	const through, astray, euPod, apPod = istiod.Endpoint("127.0.0.9:15443"), istiod.Endpoint("127.0.0.8:15443"), "10.1.0.1:8080", "10.2.0.1:8080"
-	hello := func(pods Pods, endpoints ...istiod.Endpoint) Looked {
-		return Looked{Host: "hello.default.svc.cluster.local", Port: 80, Pods: pods, Endpoints: endpoints}
+	gateways := []istiod.Gateway{
+		{Network: "n-ap", Cluster: "ap", Addr: "127.0.0.9", Port: 15443}, {Network: "n-ap", Cluster: "ap", Addr: "127.0.0.7", Port: 15443},
+		{Network: "n-us", Cluster: "us", Addr: "127.0.0.8", Port: 15443},
 	}
-	apart := Pods{Peer: map[string]int{apPod: 1}, Direct: map[string]int{euPod: 1}}
-	same := Pods{Peer: map[string]int{euPod: 1}, Direct: map[string]int{euPod: 1}}
+	e := func(address, cluster string) istiod.Endpoint {
+		return istiod.Endpoint{Address: address, Cluster: cluster}
+	}
+	// Networks apart number their pods alike.
+	ours, theirs, through, astray, old, mute := e("10.0.0.1:80", "eu"), e("10.0.0.1:80", "ap"), e("127.0.0.9:15443", "ap"), e("127.0.0.8:15443", "us"), e("127.0.0.7:15443", "ap"), e("10.0.0.3:80", "")
+	hello := func(endpoints ...istiod.Endpoint) Looked {
+		return Looked{Host: "hello.default.svc.cluster.local", Port: 80, Endpoints: endpoints}
+	}
 	cases := map[string]struct {
 		reason string
 		looked []Looked
 		flat   bool
+		names  bool
 		want   string
 		passes bool
 	}{
-		"Through":        {reason: "Own pods and the gateway.", looked: []Looked{hello(apart, euPod, through)}, passes: true},
-		"Raw":            {reason: "Istio fails open without a gateway.", looked: []Looked{hello(apart, euPod, apPod)}, want: "PodAddresses"},
-		"Both":           {reason: "The gateway does not make the pod's address right.", looked: []Looked{hello(apart, through, apPod)}, want: "PodAddresses"},
-		"SameAddresses":  {reason: "Networks apart number their pods alike: the address is that of the own pod.", looked: []Looked{hello(same, euPod, through)}, passes: true},
-		"SameAddressRaw": {reason: "It is there once more than own pods explain.", looked: []Looked{hello(same, euPod, euPod, through)}, want: "PodAddresses"},
-		"OthersGateway":  {reason: "The gateway of another network does not lead there.", looked: []Looked{hello(apart, euPod, astray)}, want: "NoGateway"},
-		"Nothing":        {reason: "Nobody gets there.", looked: []Looked{hello(apart)}, want: "NoGateway"},
-		"OneOfTwo":       {reason: "The other may be kept within its cluster.", looked: []Looked{hello(apart), hello(apart, through)}, passes: true},
-		"OneWrong":       {reason: "One that is wrong is enough.", looked: []Looked{hello(apart, through), hello(apart, apPod)}, want: "PodAddresses"},
-		"NoService":      {reason: "Nothing to look at is nothing wrong.", passes: true, want: NoService},
-		"Flat":           {reason: "In one network pods are reached directly.", flat: true, looked: []Looked{hello(apart, euPod, apPod)}, passes: true},
-		"FlatWithout":    {reason: "They are missing.", flat: true, looked: []Looked{hello(apart, euPod)}, want: "NoPods"},
-		"FlatThrough":    {reason: "A gateway in between is not how one network works.", flat: true, looked: []Looked{hello(apart, euPod, through)}, want: "NoPods"},
+		"Through":       {reason: "Own pods and the gateway.", looked: []Looked{hello(ours, through)}, passes: true},
+		"Raw":           {reason: "Istio fails open without a gateway.", looked: []Looked{hello(ours, theirs)}, want: "PodAddresses"},
+		"Both":          {reason: "The gateway does not make the pod's address right.", looked: []Looked{hello(through, theirs)}, want: "PodAddresses"},
+		"OneWrong":      {reason: "One that is wrong is enough.", looked: []Looked{hello(through), hello(theirs)}, want: "PodAddresses"},
+		"OldGateway":    {reason: "istiod keeps gateways that are gone; traffic goes astray.", looked: []Looked{hello(ours, old)}, want: "OldGateway"},
+		"OldGatewayToo": {reason: "Some of it.", looked: []Looked{hello(through, old)}, want: "OldGateway"},
+		"Resolved":      {reason: "A name stands for what istiod has resolved it to.", names: true, looked: []Looked{hello(ours, old)}, passes: true},
+		"NotThere":      {reason: "The gateway of another network says nothing about this one.", looked: []Looked{hello(ours, astray)}, passes: true, want: NoService},
+		"NotTold":       {reason: "Pods of the peer could be among them.", looked: []Looked{hello(through, mute)}, want: "ClusterNotTold"},
+		"NoService":     {reason: "Nothing to look at is nothing wrong.", passes: true, want: NoService},
+		"Flat":          {reason: "In one network pods are reached directly.", flat: true, looked: []Looked{hello(ours, theirs)}, passes: true},
+		"FlatWithout":   {reason: "It may have none that are ready.", flat: true, looked: []Looked{hello(ours)}, passes: true, want: NoService},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := Endpoints(tc.looked, "ap", "n-ap", tc.flat, gateways)
+			peer := &meshv1alpha1.MemberPeer{Name: "ap", Network: "n-ap", Gateways: []meshv1alpha1.GatewayAddress{{Address: "127.0.0.9", Port: 15443}}}
+			if tc.names {
+				peer.Gateways = []meshv1alpha1.GatewayAddress{{Address: "lb.example.com", Port: 15443}}
+			}
+			network := "n-eu"
+			if tc.flat {
+				network, peer.Gateways = "n-ap", nil
+			}
+			got := Endpoints(tc.looked, WayTo(peer, network, gateways))
 			assert.Equal(t, tc.want, got.Reason, tc.reason)
 			assert.Equal(t, tc.passes, got.Passed, tc.reason)
 		})
 	}
+	way := WayTo(&meshv1alpha1.MemberPeer{Name: "ap", Network: "n-ap", Gateways: []meshv1alpha1.GatewayAddress{{Address: "127.0.0.9", Port: 15443}}}, "n-eu", gateways)
+	assert.False(t, way.Tells([]istiod.Endpoint{ours, astray, mute}))
+	for _, telling := range []istiod.Endpoint{theirs, through, old} {
+		assert.True(t, way.Tells([]istiod.Endpoint{ours, telling}), "%v", telling)
+	}
 }
 
-func TestServices(t *testing.T) {
-	s := Services{Network: "n-eu", Peers: []string{"ap", "us"}}
-	s.Visit(istiod.Shards{Host: "hello.default.svc.cluster.local", Namespace: "default", Pods: map[string][]istiod.Pod{
-		"eu":  {pod("n-eu", "10.0.0.1", "istio")},
-		"eu2": {pod("n-eu", "10.0.0.2", "disabled")},
-		"ap":  {pod("n-ap", "10.0.0.1", "istio"), pod("n-ap", "10.0.0.9", "disabled")},
-		"us":  {pod("n-us", "10.0.0.1", "disabled")},
-	}})
-	s.Visit(istiod.Shards{Host: "api.example.com", Namespace: "default", Pods: map[string][]istiod.Pod{"ap": {pod("n-ap", "10.0.0.3", "istio")}}})
-	s.Visit(istiod.Shards{Host: "dns.kube-system.svc.cluster.local", Namespace: "kube-system", Pods: map[string][]istiod.Pod{"ap": {pod("n-ap", "10.0.0.4", "istio")}}})
-	want := []Service{{Host: "hello.default.svc.cluster.local", Namespace: "default", Name: "hello", Ports: map[string]Pods{
-		"http": {Peer: map[string]int{"10.0.0.1:8080": 1}, Direct: map[string]int{"10.0.0.1:8080": 1, "10.0.0.2:8080": 1}},
-	}}}
-	assert.Equal(t, want, s.Of("ap"), "pods with mTLS count for the peer, and all for the own network")
-	assert.Empty(t, s.Of("us"), "without mTLS no gateway leads there")
-}
-
-func TestServicesAreBounded(t *testing.T) {
-	s := Services{Network: "n-eu", Peers: []string{"ap"}}
-	for i := range 200 {
-		namespace := "istio-system"
-		if i%50 == 49 {
-			namespace = "default"
-		}
-		s.Visit(istiod.Shards{Host: fmt.Sprintf("s%03d.%s.svc.cluster.local", i, namespace), Namespace: namespace, Pods: map[string][]istiod.Pod{"ap": {pod("n-ap", "10.0.0.1", "istio")}}})
-	}
-	got := s.Of("ap")
-	require.Len(t, got, maxServices)
-	for i := range 4 {
-		assert.Equal(t, "default", got[i].Namespace, "those of users come first")
-	}
+func TestFirst(t *testing.T) {
+	good, note, bad := Verdict{Passed: true}, Verdict{Passed: true, Reason: NoService}, Verdict{Reason: "NotSynced", Message: "not yet"}
+	assert.Equal(t, good, First([]Verdict{good, note}))
+	assert.Equal(t, bad, First([]Verdict{bad}))
+	assert.Equal(t, Verdict{Reason: "NotSynced", Message: "not yet (1 of 3 istiods)"}, First([]Verdict{good, bad, good}), "the least counts")
 }

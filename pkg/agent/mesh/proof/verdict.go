@@ -44,7 +44,7 @@ func Synced(clusters []istiod.Cluster, peer, secretName string, settled bool) Ve
 		case c.SecretName != namespace+secretName:
 			return failed("ForeignSecret", "istiod reads the cluster through Secret %s, which no Mesh has made; delete it, and istiod takes %s%s", c.SecretName, namespace, secretName)
 		case c.SyncStatus == istiod.Synced && !settled:
-			return failed("SecretChanged", "the remote secret was just changed; istiod is looked at once more")
+			return Changed()
 		case c.SyncStatus == istiod.Synced:
 			return Verdict{Passed: true}
 		case c.SyncStatus == "timeout":
@@ -54,4 +54,9 @@ func Synced(clusters []istiod.Cluster, peer, secretName string, settled bool) Ve
 		}
 	}
 	return failed("NotKnown", "istiod does not know the cluster; it reads Secrets of %s with label istio/multiCluster=true, look into its log whether it refuses this one", meshv1alpha1.IstioNamespace)
+}
+
+// Changed is the Verdict about a remote secret that has changed since istiod was asked.
+func Changed() Verdict {
+	return failed("SecretChanged", "the remote secret was just changed; istiod is looked at once more")
 }

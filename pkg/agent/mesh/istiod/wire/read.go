@@ -70,6 +70,9 @@ type Assignment struct {
 type Endpoint struct {
 	Address string
 	Port    uint32
+	// Workload is what istiod's metadata says of it:
+	// <name>;<namespace>;<canonical name>;<canonical revision>;<cluster>.
+	Workload string
 }
 
 // Unmarshal reads an assignment. Endpoints that are reached otherwise than by a socket
@@ -81,20 +84,57 @@ func (a *Assignment) Unmarshal(data []byte) error {
 		case 1:
 			a.Cluster = string(value)
 		case 2: // LocalityLbEndpoints
-			return each(value, 2, func(endpoint []byte) error {
-				var found *Endpoint
-				// LbEndpoint.endpoint, Endpoint.address, Address.socket_address
-				err := nested(endpoint, func(socket []byte) (err error) {
-					found = &Endpoint{}
-					return found.unmarshal(socket)
-				}, 1, 1, 1)
-				if err == nil && found != nil {
-					a.Endpoints = append(a.Endpoints, *found)
+			return each(value, 2, func(data []byte) error {
+				endpoint, ok, err := lbEndpoint(data)
+				if ok {
+					a.Endpoints = append(a.Endpoints, endpoint)
 				}
 				return err
 			})
 		}
 		return nil
+	})
+}
+
+// lbEndpoint reads a LbEndpoint; false if it has no socket address.
+func lbEndpoint(data []byte) (e Endpoint, ok bool, err error) {
+	err = fields(data, func(field protowire.Number, value []byte, _ uint64) error {
+		switch field {
+		case 1: // Endpoint.address, Address.socket_address
+			return nested(value, func(socket []byte) error {
+				ok = true
+				return e.unmarshal(socket)
+			}, 1, 1)
+		case 3: // Metadata.filter_metadata["istio"], Struct.fields["workload"], Value.string_value
+			return entry(value, "istio", func(fields []byte) error {
+				return entry(fields, "workload", func(value []byte) error {
+					return each(value, 3, func(text []byte) error { e.Workload = string(text); return nil })
+				})
+			})
+		}
+		return nil
+	})
+	return e, ok, err
+}
+
+// entry visits the value of a key of a map that is field 1 of a message.
+func entry(data []byte, wanted string, visit func(value []byte) error) error {
+	return each(data, 1, func(pair []byte) error {
+		var key string
+		var found []byte
+		err := fields(pair, func(field protowire.Number, value []byte, _ uint64) error {
+			switch field {
+			case 1:
+				key = string(value)
+			case 2:
+				found = value
+			}
+			return nil
+		})
+		if err != nil || key != wanted {
+			return err
+		}
+		return visit(found)
 	})
 }
 

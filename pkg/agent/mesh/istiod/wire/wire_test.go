@@ -86,9 +86,12 @@ func TestSignResponse(t *testing.T) {
 	})
 }
 
-func socket(address string, port uint32) *endpointv3.LbEndpoint {
+func socket(address string, port uint32, workload string) *endpointv3.LbEndpoint {
 	return &endpointv3.LbEndpoint{
-		LoadBalancingWeight: wrapperspb.UInt32(3), HealthStatus: corev3.HealthStatus_HEALTHY, Metadata: &corev3.Metadata{},
+		LoadBalancingWeight: wrapperspb.UInt32(3), HealthStatus: corev3.HealthStatus_HEALTHY, Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			"envoy.transport_socket_match": {Fields: map[string]*structpb.Value{"workload": structpb.NewStringValue("not it")}},
+			"istio":                        {Fields: map[string]*structpb.Value{"other": structpb.NewBoolValue(true), "workload": structpb.NewStringValue(workload)}},
+		}},
 		HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Hostname: "h", Address: &corev3.Address{
 			Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 				Address: address, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port}, Ipv4Compat: true,
@@ -104,9 +107,9 @@ func TestAssignment(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "localities") {
 			locality := &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{Region: "r"}, Priority: 1, LoadBalancingWeight: wrapperspb.UInt32(7)}
 			for range rapid.IntRange(0, 3).Draw(t, "endpoints") {
-				endpoint := Endpoint{Address: texts.Draw(t, "address"), Port: rapid.Uint32Max(65535).Draw(t, "port")}
+				endpoint := Endpoint{Address: texts.Draw(t, "address"), Port: rapid.Uint32Max(65535).Draw(t, "port"), Workload: texts.Draw(t, "workload")}
 				want.Endpoints = append(want.Endpoints, endpoint)
-				locality.LbEndpoints = append(locality.LbEndpoints, socket(endpoint.Address, endpoint.Port))
+				locality.LbEndpoints = append(locality.LbEndpoints, socket(endpoint.Address, endpoint.Port, endpoint.Workload))
 			}
 			sent.Endpoints = append(sent.Endpoints, locality)
 		}
@@ -124,12 +127,12 @@ func TestAssignmentWithoutSockets(t *testing.T) {
 		{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: &corev3.Address{
 			Address: &corev3.Address_EnvoyInternalAddress{EnvoyInternalAddress: &corev3.EnvoyInternalAddress{EndpointId: "within Envoy"}},
 		}}}},
-		socket("10.0.0.1", 80),
+		socket("10.0.0.1", 80, "w;n;c;r;eu"),
 	}}}})
 	require.NoError(t, err)
 	var got Assignment
 	require.NoError(t, got.Unmarshal(data))
-	assert.Equal(t, Assignment{Cluster: "c", Endpoints: []Endpoint{{Address: "10.0.0.1", Port: 80}}}, got)
+	assert.Equal(t, Assignment{Cluster: "c", Endpoints: []Endpoint{{Address: "10.0.0.1", Port: 80, Workload: "w;n;c;r;eu"}}}, got)
 }
 
 // The names of the services and methods are those of the generated code, too.
