@@ -3,7 +3,7 @@
 // and traffic). Envoy itself is not run.
 //
 // Tests of meshlink are in packages meshlink (what a user gets), membership (who
-// comes, goes and is lost), rotation (tokens and the root), faults and secrets.
+// comes, goes and is lost), tokens, rotation (of the root), faults and secrets.
 // They share the world of package meshlab.
 //
 // Tests in package byhand do what a person does with Istio's guides. They are

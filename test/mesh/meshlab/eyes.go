@@ -19,8 +19,14 @@ import (
 // Await looks until there is no error.
 func (s *Session) Await(what string, look func() error) {
 	s.Helper()
+	s.AwaitWithin(MeshPatience, what, look)
+}
+
+// AwaitWithin is Await with another patience.
+func (s *Session) AwaitWithin(patience time.Duration, what string, look func() error) {
+	s.Helper()
 	begin := time.Now()
-	s.Within(MeshPatience, what, func() (string, bool) {
+	s.Within(patience, what, func() (string, bool) {
 		err := look()
 		if err != nil {
 			return err.Error(), false

@@ -1,3 +1,3 @@
-// Package rotation tests that tokens and the root change while requests go on,
-// whoever is killed or cut off meanwhile.
+// Package rotation tests that the root changes while requests go on, whoever is
+// killed or cut off meanwhile.
 package rotation

@@ -1,8 +1,7 @@
-package rotation
+package tokens
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,12 +76,12 @@ func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
 	now.by.Store(int64(6 * time.Minute))
 	peers := meshlab.Others("eu")
 	for _, peer := range peers {
-		s.Await(peer+" has another token for eu", func() error {
+		s.AwaitWithin(renewal, peer+" has another token for eu", func() error {
 			if err := s.ReadsNow(peer, meshlab.Others(peer)...); err != nil {
 				s.Fatal(err)
 			}
 			if s.Token(peer, "eu") == before[pair{peer, "eu"}] {
-				return fmt.Errorf("it is the same")
+				return same(s, "eu")
 			}
 			return nil
 		})
