@@ -2918,11 +2918,23 @@ func schema_flotilla_api_mesh_v1alpha1_RegionFailover(ref common.ReferenceCallba
 						},
 					},
 					"to": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
 						SchemaProps: spec.SchemaProps{
-							Description: "To is the region that takes its traffic. When there is nobody in that one either, traffic goes to all others.",
-							Default:     "",
-							Type:        []string{"string"},
-							Format:      "",
+							Description: "To are the regions that take its traffic, the first one first. One region for now: Istio prefers one besides the caller's own. When there is nobody in that one either, traffic goes to all others.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
 						},
 					},
 				},

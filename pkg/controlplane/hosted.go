@@ -37,6 +37,9 @@ func HostedAgents(federation *rest.Config, stateDir string) cluster.HostedFactor
 			Member:      member,
 			StateDir:    state,
 			SyncMode:    clusterv1alpha1.Push,
+			// What is proven from here would be proven about the network of the
+			// control plane, not about that of the member.
+			NoMesh: true,
 		})
 	}
 }

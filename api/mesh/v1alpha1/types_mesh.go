@@ -223,7 +223,9 @@ type MeshFailover struct {
 type RegionFailover struct {
 	// From is the region of the caller, spec.region of its Cluster.
 	From string `json:"from"`
-	// To is the region that takes its traffic. When there is nobody in that one
-	// either, traffic goes to all others.
-	To string `json:"to"`
+	// To are the regions that take its traffic, the first one first. One region
+	// for now: Istio prefers one besides the caller's own. When there is nobody in
+	// that one either, traffic goes to all others.
+	// +listType=atomic
+	To []string `json:"to"`
 }

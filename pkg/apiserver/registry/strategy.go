@@ -92,17 +92,18 @@ func (s strategy) bump(obj, old runtime.Object) {
 }
 
 func (s strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	errs := ValidateTimes(obj)
 	if s.resource.Validate == nil {
-		return nil
+		return errs
 	}
-	return s.resource.Validate(obj)
+	return append(errs, s.resource.Validate(obj)...)
 }
 
-func (s strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	if s.resource.ValidateUpdate == nil {
-		return s.Validate(context.Background(), obj)
+		return s.Validate(ctx, obj)
 	}
-	return s.resource.ValidateUpdate(obj, old)
+	return append(ValidateTimes(obj), s.resource.ValidateUpdate(obj, old)...)
 }
 
 // DropFinalizers takes finalizers from an object that nobody here would ever
@@ -156,10 +157,11 @@ func KeepMetadata(obj, old runtime.Object) {
 }
 
 func (s statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	errs := ValidateTimes(obj)
 	if s.resource.ValidateStatus == nil {
-		return nil
+		return errs
 	}
-	return s.resource.ValidateStatus(obj, old)
+	return append(errs, s.resource.ValidateStatus(obj, old)...)
 }
 
 func (s statusStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {

@@ -55,7 +55,9 @@ func (c *cluster) hasRegion() bool {
 func (r *round) failoverRule() *networkingv1.DestinationRule {
 	locality := &networkingv1alpha3.LocalityLoadBalancerSetting{Enabled: wrapperspb.Bool(true)}
 	for _, region := range r.mesh.Spec.Failover.Regions {
-		locality.Failover = append(locality.Failover, &networkingv1alpha3.LocalityLoadBalancerSetting_Failover{From: region.From, To: region.To})
+		for _, to := range region.To { // validation sees to it that it is one
+			locality.Failover = append(locality.Failover, &networkingv1alpha3.LocalityLoadBalancerSetting_Failover{From: region.From, To: to})
+		}
 	}
 	return &networkingv1.DestinationRule{
 		TypeMeta: metav1.TypeMeta{APIVersion: "networking.istio.io/v1", Kind: "DestinationRule"},

@@ -178,7 +178,7 @@ func TestFailover(t *testing.T) {
 	f.fleet["us"].Spec.Zones = []string{"us-east-a", "us-east-b"}
 	f.members["us"].Regions = []string{"us-west"}
 	f.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) {
-		spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "europe", To: "us-east"}}}
+		spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "europe", To: []string{"us-east"}}}}
 	})
 	f.settle()
 	if got, want := f.member("eu", "mesh1").Spec.Locality, (&meshv1alpha1.MemberLocality{Region: "europe", Zone: "europe-a"}); !reflect.DeepEqual(got, want) {

@@ -32,8 +32,6 @@ type entry struct {
 	// labelled is the version of the last change of its labels, or of its
 	// appearance.
 	labelled version
-	// stub says that the cluster has no share and calls one that has.
-	stub bool
 	// hash and status sum up what is to be applied and what was reported.
 	hash, status uint64
 	// report is what the cluster said of a namespace, which has no binding to
@@ -42,7 +40,9 @@ type entry struct {
 	report *workv1alpha2.AggregatedStatusItem
 
 	deleted bool
-	last    *workv1alpha1.Work // of a deleted entry: what watchers are told
+	// stub says that the cluster has no share and calls one that has.
+	stub bool
+	last *workv1alpha1.Work // of a deleted entry: what watchers are told
 
 	links [orders]struct{ prev, next *entry }
 }

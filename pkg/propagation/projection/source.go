@@ -152,10 +152,10 @@ func pairHash(src *source, tmpl *template, s share, overrides uint64) uint64 {
 		h.num(uint64(tmpl.generation))
 	}
 	h.num(uint64(int64(s.replicas)))
-	h.flag(s.suspended)
 	if s.stub {
-		h.str("stub")
+		h.flag(s.stub)
 	}
+	h.flag(s.suspended)
 	h.num(overrides)
 	if src.binding != nil {
 		spec := src.binding.GetSpec()

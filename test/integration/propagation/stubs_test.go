@@ -38,7 +38,8 @@ func join(t *testing.T, name string) {
 	}, "works of %s", name)
 }
 
-// link makes a Mesh in which each cluster calls the next, as its status has it.
+// link makes a Mesh in which each cluster calls the next, as its status has it. No
+// controllers may run: they know better.
 func link(t *testing.T, name string, clusters ...string) *meshv1alpha1.Mesh {
 	t.Helper()
 	mesh := &meshv1alpha1.Mesh{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -91,7 +92,7 @@ func fullyApplied(t *testing.T, b *workv1alpha2.ResourceBinding) bool {
 }
 
 func TestStubsOfServices(t *testing.T) {
-	startControllers(t)
+	stop := startControllers(t)
 	ns := newNamespace(t)
 	join(t, "stub-ap")
 	b := serviceIn(t, ns, &corev1.Service{
@@ -111,6 +112,7 @@ func TestStubsOfServices(t *testing.T) {
 	eventually(t, func() bool { return of("eu") != nil && len(of("eu").Spec.Workload.Manifests) == 1 }, "share")
 	says(t, "eu", of("eu"), "")
 	eventually(t, func() bool { return fullyApplied(t, b) }, "applied where it is placed")
+	stop()
 	before := settled(t)
 	mesh := link(t, "stubs", "stub-ap", "eu")
 	eventually(t, func() bool { return of("stub-ap") != nil }, "stub")
@@ -161,10 +163,10 @@ func TestStubsStayInAClusterThatLeaves(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web"},
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
 	}, "eu")
+	stop() // also, else the execution namespace goes, and with it the cluster
 	mesh := link(t, "leaver", "stub-leaver", "eu")
 	work := client.ObjectKey{Namespace: names.ExecutionNamespace("stub-leaver"), Name: names.WorkName("Service", ns, "web")}
 	eventually(t, func() bool { return fed.Get(ctx, work, &workv1alpha1.Work{}) == nil }, "stub")
-	stop() // else the execution namespace goes, and with it the cluster
 	works := dynamic.NewForConfigOrDie(fed.cfg).Resource(workv1alpha1.SchemeGroupVersion.WithResource("works")).Namespace(work.Namespace)
 	list, err := works.List(ctx, metav1.ListOptions{})
 	require.NoError(t, err)

@@ -161,11 +161,29 @@ func validateFailover(failover *meshv1alpha1.MeshFailover, path *field.Path) fie
 			errs = append(errs, field.Duplicate(p.Child("from"), region.From))
 		}
 		seen.Insert(region.From)
-		switch tp := p.Child("to"); region.To {
+		errs = append(errs, validateFailoverTo(region, p.Child("to"))...)
+	}
+	return errs
+}
+
+// maxFailoverTo is how many regions Istio prefers besides the caller's own.
+const maxFailoverTo = 1
+
+func validateFailoverTo(region *meshv1alpha1.RegionFailover, path *field.Path) field.ErrorList {
+	switch {
+	case len(region.To) == 0:
+		return field.ErrorList{field.Required(path, "write a region, or remove the item")}
+	case len(region.To) > maxFailoverTo:
+		return field.ErrorList{field.Invalid(path, region.To,
+			"must be one region: Istio prefers one besides the caller's own, and after that all others are alike; write the one to prefer")}
+	}
+	var errs field.ErrorList
+	for i, to := range region.To {
+		switch to {
 		case "":
-			errs = append(errs, field.Required(tp, "write a region, or remove the item"))
+			errs = append(errs, field.Required(path.Index(i), "write a region, or remove the item"))
 		case region.From:
-			errs = append(errs, field.Invalid(tp, region.To, "is the caller's own region, which always comes first; write another"))
+			errs = append(errs, field.Invalid(path.Index(i), to, "is the caller's own region, which always comes first; write another"))
 		}
 	}
 	return errs

@@ -107,12 +107,15 @@ func TestValidateMesh(t *testing.T) {
 		"Withdraw": {reason: "Connections break now and then.", change: func(m *mesh) { m.Spec.WithdrawAfter = of(time.Second) }, want: []string{"spec.withdrawAfter FieldValueInvalid"}},
 
 		"Failover": {reason: "One region that comes first, per region.", change: func(m *mesh) {
-			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: "us"}, {From: "us", To: "eu"}}}
+			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"us"}}, {From: "us", To: []string{"eu"}}}}
 		}},
 		"NoFailover": {reason: "It says nothing.", change: func(m *mesh) { m.Spec.Failover = &meshv1alpha1.MeshFailover{} }, want: []string{"spec.failover.regions FieldValueRequired"}},
 		"BadFailover": {reason: "Each region once, and never to itself.", change: func(m *mesh) {
-			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: "eu"}, {From: "eu"}, {To: "eu"}}}
-		}, want: []string{"spec.failover.regions[0].to FieldValueInvalid", "spec.failover.regions[1].from FieldValueDuplicate", "spec.failover.regions[1].to FieldValueRequired", "spec.failover.regions[2].from FieldValueRequired"}},
+			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"eu"}}, {From: "eu"}, {To: []string{"eu"}}, {From: "ap", To: []string{"us", "eu"}}, {From: "us", To: []string{""}}}}
+		}, want: []string{
+			"spec.failover.regions[0].to[0] FieldValueInvalid", "spec.failover.regions[1].from FieldValueDuplicate", "spec.failover.regions[1].to FieldValueRequired",
+			"spec.failover.regions[2].from FieldValueRequired", "spec.failover.regions[3].to FieldValueInvalid", "spec.failover.regions[4].to[0] FieldValueRequired",
+		}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
