@@ -1878,7 +1878,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshGateway(ref common.ReferenceCallback)
 				Properties: map[string]spec.Schema{
 					"mode": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Mode is Service (default) or GatewayAPI.\n\nPossible enum values:\n - `\"GatewayAPI\"` means one Gateway of gateway.networking.k8s.io, from which istiod makes the rest.\n - `\"Service\"` means a Deployment and a Service, as Istio's chart \"gateway\" makes them.",
+							Description: "Mode is Service (default) or GatewayAPI. It cannot change while clusters are linked: the gateway of one mode goes before that of the other has an address, and without a gateway Istio sends traffic to pods that cannot be reached.\n\nPossible enum values:\n - `\"GatewayAPI\"` means one Gateway of gateway.networking.k8s.io, from which istiod makes the rest.\n - `\"Service\"` means a Deployment and a Service, as Istio's chart \"gateway\" makes them.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"GatewayAPI", "Service"},
@@ -1886,14 +1886,14 @@ func schema_flotilla_api_mesh_v1alpha1_MeshGateway(ref common.ReferenceCallback)
 					},
 					"serviceType": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ServiceType is LoadBalancer (default), NodePort, or ClusterIP with addresses. NodePort is reached at the ExternalIPs of nodes.",
+							Description: "ServiceType is LoadBalancer (default), NodePort, or ClusterIP with addresses. NodePort is reached at the ExternalIPs of nodes. It cannot change while clusters are linked: peers would lose the addresses that they use.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Port at which peers connect. Default 15443.",
+							Description: "Port at which peers connect; none of those that Istio itself has in the gateway's pod. It cannot change while clusters are linked: no peer would reach a gateway until its istiod has learnt the new one. Default 15443.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1937,7 +1937,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshGateway(ref common.ReferenceCallback)
 					},
 					"annotations": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Annotations of the gateway's Service, such as those a cloud's load balancer reads.",
+							Description: "Annotations of the gateway's Service, such as those a cloud's load balancer reads. Not those by which the federation works (*.karmada.io, *.flotilla.io), nor traffic.istio.io/nodeSelector, for which there is nodeSelector.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -2467,7 +2467,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshRemoteAccess(ref common.ReferenceCall
 				Properties: map[string]spec.Schema{
 					"tokenTTL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TokenTTL is how long a token of a reader is valid. It is renewed at half of that. At least 10m; default 24h.",
+							Description: "TokenTTL is how long a token of a reader is valid. It is renewed at half of that. At least 10m, at most 720h; default 24h.",
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
 						},
 					},
@@ -2548,7 +2548,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshSpec(ref common.ReferenceCallback) co
 				Properties: map[string]spec.Schema{
 					"clusterAffinity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ClusterAffinity says which clusters are in the mesh. Unset: every cluster. A cluster can be in one Mesh only.",
+							Description: "ClusterAffinity says which clusters are in the mesh, by clusterNames, labelSelector or fieldSelector; a Mesh of every cluster that ever joins there is not, because each reads the others. Names are the safe choice: labels and region of a new Cluster are chosen by the agent that joins. A cluster can be in one Mesh only. Required.",
 							Ref:         ref(policyv1alpha1.ClusterAffinity{}.OpenAPIModelName()),
 						},
 					},
@@ -2563,7 +2563,10 @@ func schema_flotilla_api_mesh_v1alpha1_MeshSpec(ref common.ReferenceCallback) co
 					"networks": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "atomic",
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
@@ -2610,7 +2613,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshSpec(ref common.ReferenceCallback) co
 					},
 					"withdrawAfter": {
 						SchemaProps: spec.SchemaProps{
-							Description: "WithdrawAfter is how long nothing may be heard of a cluster before its peers stop sending it traffic. It comes back by itself. Default 5m.",
+							Description: "WithdrawAfter is how long nothing may be heard of a cluster before its peers stop sending it traffic. It comes back by itself. At least 30s, at most 24h; default 5m.",
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
 						},
 					},
@@ -2762,20 +2765,20 @@ func schema_flotilla_api_mesh_v1alpha1_MeshTrust(ref common.ReferenceCallback) c
 					},
 					"rootGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "RootGeneration changes the root when it is raised by one; mode Managed only. The change goes by three steps and no call fails. Default 1.",
+							Description: "RootGeneration changes the root when it is raised by one above what it was and above status.trust.rootGeneration; mode Managed only. The change goes by three steps and no call fails. From mode External to Managed it has to be raised, too: that is a change of the root. Default 1.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"intermediateLifetime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "IntermediateLifetime is how long the intermediate of a cluster is valid. It is renewed after two thirds of that. Default 8760h.",
+							Description: "IntermediateLifetime is how long the intermediate of a cluster is valid. It is renewed after two thirds of that. At most 87600h, as long as a root; default 8760h.",
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
 						},
 					},
 					"workloadCertificateLifetime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "WorkloadCertificateLifetime is the longest that certificates of workloads are valid in this mesh (SECRET_TTL of Istio's agent). A change of the root waits so long at each step. Default 24h.",
+							Description: "WorkloadCertificateLifetime is the longest that certificates of workloads are valid in this mesh (SECRET_TTL of Istio's agent). A change of the root waits so long at each step. At most 2160h; default 24h.",
 							Ref:         ref("io.k8s.apimachinery.pkg.apis.meta.v1.Duration"),
 						},
 					},

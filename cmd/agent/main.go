@@ -36,6 +36,7 @@ type flags struct {
 	syncMode            string
 	acceptFederationUID string
 	mesh                bool
+	meshLocalities      bool
 	healthBindAddress   string
 	logging             *logsapi.LoggingConfiguration
 }
@@ -70,6 +71,7 @@ func command() *cobra.Command {
 	fs.StringVar(&f.acceptFederationUID, "accept-federation-uid", "", "UID of the federation to accept in place of the one known so far")
 	fs.DurationVar(&f.options.Heartbeat, "heartbeat", 10*time.Second, "interval between renewals of the lease, which lasts four times as long")
 	fs.BoolVar(&f.mesh, "mesh", true, "do the part of this member in a Mesh, if it is in one")
+	fs.BoolVar(&f.meshLocalities, "mesh-localities", true, "give nodes without region and zone those of the cluster, if it is in a Mesh")
 	fs.IntVar(&f.options.Workers, "workers", 8, "how many objects are applied at once")
 	fs.StringVar(&f.healthBindAddress, "health-bind-address", "0", "address for /healthz, /readyz and /metrics, such as 127.0.0.1:8081; 0: none")
 	logsapi.AddFlags(f.logging, fs)
@@ -91,7 +93,8 @@ func (f *flags) run(ctx context.Context) error {
 	if f.options.Member, err = memberConfig(f.kubeconfig); err != nil {
 		return err
 	}
-	f.options.InCluster, f.options.NoMesh = f.kubeconfig == "", !f.mesh
+	f.options.InCluster = f.kubeconfig == ""
+	f.options.NoMesh, f.options.NoMeshLocalities = !f.mesh, !f.meshLocalities
 	who, err := f.federation.connect(&f.options)
 	if err != nil {
 		return err

@@ -161,7 +161,7 @@ func (a *Agent) wireMesh() (err error) {
 		Cluster:    a.opts.ClusterName,
 		Federation: unlimited(a.opts.Federation), FederationHTTP: a.connected[0],
 		Member: unlimited(a.opts.Member), MemberHTTP: a.connected[1], Metadata: a.metadata,
-		InCluster: a.opts.InCluster, Admit: a.admission.admit, Refused: a.admission.wrong, Clock: clock.RealClock{},
+		InCluster: a.opts.InCluster, NoLocalities: a.opts.NoMeshLocalities, Admit: a.admission.admit, Refused: a.admission.wrong, Clock: clock.RealClock{},
 	})
 	return err
 }

@@ -50,6 +50,9 @@ type Options struct {
 	Guard *inventory.Guard
 	// NoMesh keeps the agent from doing anything about meshes.
 	NoMesh bool
+	// NoMeshLocalities keeps it from giving nodes the locality of the cluster, for which it needs to
+	// patch them. What was written before stays.
+	NoMeshLocalities bool
 	// InCluster says that this process runs in the member, where it reaches Services by their names.
 	InCluster bool
 	// secondLook is how long after a list that lacks works a second one has to lack them, too. Default 5 s.

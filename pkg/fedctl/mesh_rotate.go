@@ -65,26 +65,30 @@ func (r *rotate) run(ctx context.Context, f client.Client) error {
 	if err := r.check(m); err != nil {
 		return fmt.Errorf("mesh %s: %w", r.name, err)
 	}
-	was := m.Spec.Trust.RootGeneration
+	was, there := m.Spec.Trust.RootGeneration, m.Status.Trust.RootGeneration
+	next := max(was, there) + 1
 	const path = "/spec/trust/rootGeneration"
-	patch := fmt.Sprintf(`[{"op":"test","path":"/metadata/uid","value":%q},{"op":"test","path":%q,"value":%d},{"op":"replace","path":%q,"value":%d}]`, m.UID, path, was, path, was+1)
+	patch := fmt.Sprintf(`[{"op":"test","path":"/metadata/uid","value":%q},{"op":"test","path":%q,"value":%d},{"op":"replace","path":%q,"value":%d}]`, m.UID, path, was, path, next)
 	if err := f.Patch(ctx, m, client.RawPatch(types.JSONPatchType, []byte(patch))); err != nil {
 		return fmt.Errorf("mesh %s: spec.trust.rootGeneration: %w. If somebody else has changed it meanwhile, \"%s mesh status %s\" shows how far that is", r.name, err, r.cli.name, r.name)
 	}
-	r.say("Mesh %s is to have root %d", r.name, was+1)
+	if there > was {
+		r.say("Mesh %s has root %d already, though spec.trust.rootGeneration was %d: it was made anew, or had its root from a Secret", r.name, there, was)
+	}
+	r.say("Mesh %s is to have root %d", r.name, next)
 	if !r.wait {
 		r.say("\"%s mesh status %s\" shows how far it is", r.cli.name, r.name)
 		return nil
 	}
 	ctx, cancel := within(ctx, r.timeout)
 	defer cancel()
-	if err := poll(ctx, "mesh "+r.name, r.look(f, m.UID, was+1)); err != nil {
+	if err := poll(ctx, "mesh "+r.name, r.look(f, m.UID, next)); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w. The change goes on without %s", err, r.cli.name)
 		}
 		return err
 	}
-	r.say("Mesh %s has root %d, and trusts no other", r.name, was+1)
+	r.say("Mesh %s has root %d, and trusts no other", r.name, next)
 	return nil
 }
 

@@ -157,9 +157,11 @@ func TestRotateRoot(t *testing.T) {
 	asked.Spec.Trust.RootGeneration = 2
 	leaving.DeletionTimestamp, leaving.Finalizers = in(0), []string{meshv1alpha1.MeshFinalizer}
 	bare.Status.Trust.Stage = ""
-	d := newDesk(t, readyMesh("mesh1"), external, early, under, asked, leaving, bare)
+	anew := readyMesh("anew") // the one that was deleted has left root 3
+	anew.Status.Trust.RootGeneration = 3
+	d := newDesk(t, readyMesh("mesh1"), external, early, under, asked, leaving, bare, anew)
 	out := d.types("mesh rotate-root mesh1")
-	for _, name := range []string{"mesh1", "external", "early", "under", "asked", "leaving", "bare", "none"} {
+	for _, name := range []string{"mesh1", "external", "early", "under", "asked", "leaving", "bare", "anew", "none"} {
 		out += d.types("mesh rotate-root " + name)
 	}
 	m := &meshv1alpha1.Mesh{}
@@ -169,6 +171,9 @@ func TestRotateRoot(t *testing.T) {
 		require.NoError(t, d.federation.Get(t.Context(), client.ObjectKey{Name: name}, m))
 		assert.EqualValues(t, 1, m.Spec.Trust.RootGeneration, name)
 	}
+
+	require.NoError(t, d.federation.Get(t.Context(), client.ObjectKey{Name: "anew"}, m))
+	assert.EqualValues(t, 4, m.Spec.Trust.RootGeneration, "what is asked for is what is not there yet")
 
 	waiting := newDesk(t, readyMesh("mesh1"))
 	waiting.federation = advancing(t, waiting,

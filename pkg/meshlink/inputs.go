@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -34,7 +34,10 @@ type inputs struct {
 	// Secret reads one live, nil when there is none.
 	Secret func(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 
+	Clock clock.PassiveClock
+
 	tokens tokens
+	held   held
 }
 
 // Picture reads all about a Mesh.
@@ -68,7 +71,9 @@ func (i *inputs) Picture(ctx context.Context, mesh *meshv1alpha1.Mesh) (*plan.Pi
 			return nil, fmt.Errorf("reading resourcebindings: %w", err)
 		}
 		picture.Placed = placed(bindings)
+		picture.Held, picture.HeldUntil = i.held.update(mesh, picture.Placed, i.Clock.Now())
 	}
+	i.tokens.keep(mesh.Name, picture.Members)
 	for _, member := range picture.Members {
 		cluster, ok := names.ClusterOf(member.Namespace)
 		if !ok || member.Name != mesh.Name || member.Status.Token == nil {
@@ -91,7 +96,7 @@ func (i *inputs) secret(ctx context.Context, namespace, name string) (*corev1.Se
 
 // token is the one that a MeshMember's status names.
 func (i *inputs) token(ctx context.Context, member *meshv1alpha1.MeshMember) (plan.Token, error) {
-	if token := i.tokens.get(member); token != nil {
+	if token := i.tokens.get(member, i.Clock.Now()); token != nil {
 		return plan.Token{Token: token}, nil
 	}
 	name := meshv1alpha1.ReaderSecretName(member.Name)
@@ -109,54 +114,14 @@ func (i *inputs) token(ctx context.Context, member *meshv1alpha1.MeshMember) (pl
 	case token.Hash() != member.Status.Token.Hash:
 		return plan.Token{Problem: fmt.Sprintf("Secret %s/%s has another token than the one its agent has reported; it will report again", member.Namespace, name)}, nil
 	}
-	i.tokens.put(member, token)
+	i.tokens.put(member, token, i.Clock.Now())
 	return plan.Token{Token: token}, nil
 }
 
 // Forget drops what is known of a Mesh that is no more.
-func (i *inputs) Forget(mesh string) { i.tokens.forget(mesh) }
-
-// tokens are those that were read, in memory only.
-type tokens struct {
-	mu    sync.Mutex
-	known map[string]knownToken // by namespace and name of the MeshMember
-}
-
-// knownToken is a token, and the report of its agent that it goes with: after a change
-// of the MeshMember the same token may come with another URL.
-type knownToken struct {
-	mesh       string
-	generation int64
-	token      *remotesecret.Token
-}
-
-func (t *tokens) get(member *meshv1alpha1.MeshMember) *remotesecret.Token {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known, ok := t.known[nameOf(member)]
-	if !ok || known.generation != member.Status.ObservedGeneration || known.token.Hash() != member.Status.Token.Hash {
-		return nil
-	}
-	return known.token
-}
-
-func (t *tokens) put(member *meshv1alpha1.MeshMember, token *remotesecret.Token) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.known == nil {
-		t.known = map[string]knownToken{}
-	}
-	t.known[nameOf(member)] = knownToken{mesh: member.Name, generation: member.Status.ObservedGeneration, token: token}
-}
-
-func (t *tokens) forget(mesh string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for key, known := range t.known {
-		if known.mesh == mesh {
-			delete(t.known, key)
-		}
-	}
+func (i *inputs) Forget(mesh string) {
+	i.tokens.keep(mesh, nil)
+	i.held.forget(mesh)
 }
 
 // placed sums up where workloads are, by namespace. Workloads are what has replicas,

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	testclock "k8s.io/utils/clock/testing"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -38,7 +39,7 @@ func TestTokenIsReadWhenItIsNew(t *testing.T) {
 	var stored *corev1.Secret
 	reads := 0
 	var broken error
-	in := &inputs{Secret: func(_ context.Context, namespace, name string) (*corev1.Secret, error) {
+	in := &inputs{Clock: testclock.NewFakePassiveClock(noon), Secret: func(_ context.Context, namespace, name string) (*corev1.Secret, error) {
 		reads++
 		if namespace != "karmada-es-eu" || name != "mesh-reader-mesh1" {
 			t.Errorf("reads %s/%s", namespace, name)
@@ -126,6 +127,7 @@ func TestPicture(t *testing.T) {
 	note := func(what string) { order = append(order, what) }
 	token := tokenOf(t, "first")
 	in := &inputs{
+		Clock:    testclock.NewFakePassiveClock(noon),
 		Meshes:   func(context.Context) ([]*meshv1alpha1.Mesh, error) { note("meshes"); return nil, nil },
 		Clusters: func(context.Context) ([]*clusterv1alpha1.Cluster, error) { note("clusters"); return nil, nil },
 		Members: func(context.Context) ([]*meshv1alpha1.MeshMember, error) {

@@ -2,6 +2,7 @@ package meshlink
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,6 +60,11 @@ func (j *journal) note(mesh string, w plan.Write, now time.Time) {
 		e.was = append(j.entries[key].was, w.Was.GetResourceVersion())
 	}
 	j.entries[key] = e
+}
+
+// forget drops what was written for a Mesh that is no more.
+func (j *journal) forget(mesh string) {
+	maps.DeleteFunc(j.entries, func(_ string, e entry) bool { return e.mesh == mesh })
 }
 
 // ahead says whether a picture lacks writes that were made.

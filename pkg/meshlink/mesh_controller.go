@@ -94,6 +94,7 @@ func meshesOf(ctx context.Context, c client.Reader) ([]*meshv1alpha1.Mesh, error
 
 func newReconciler(c client.Client, live client.Reader, follow *follower, w *watches, opts Options) *Reconciler {
 	in := &inputs{
+		Clock:  opts.Clock,
 		Meshes: w.meshes,
 		Works:  follow.Works,
 		Clusters: func(ctx context.Context) ([]*clusterv1alpha1.Cluster, error) {

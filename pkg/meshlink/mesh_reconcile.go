@@ -22,13 +22,23 @@ import (
 )
 
 const (
-	// retryConflict is the delay after somebody else wrote an object.
+	// retryConflict is the first delay after somebody else wrote an object, and
+	// retryBehind while a cache has not caught up. They double, up to maxRetry and
+	// maxBehind.
 	retryConflict = 50 * time.Millisecond
-	// retryBehind is the delay while a cache has not caught up.
-	retryBehind = 20 * time.Millisecond
+	retryBehind   = 20 * time.Millisecond
+	maxRetry      = 30 * time.Second
+	maxBehind     = time.Second
 	// retryToken is the delay after a token could not be read that is said to be
 	// there.
 	retryToken = 5 * time.Second
+
+	// statusPause is the least time between two statuses of a Mesh of more than
+	// largeMesh clusters: each has all links in it.
+	statusPause = time.Second
+	largeMesh   = 20
+	// maxFailure is how much of a failure is told.
+	maxFailure = 2048
 )
 
 // reasonWriteFailed is the reason of Ready when something could not be written.
@@ -56,6 +66,9 @@ type Reconciler struct {
 	Clock    clock.PassiveClock
 
 	journal journal
+	pauses  pauses
+	// statusWritten is when the status of each Mesh was.
+	statusWritten map[string]time.Time
 }
 
 // Reconcile looks at one Mesh.
@@ -66,22 +79,38 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, fmt.Errorf("reading mesh %s: %w", req.Name, err)
 	case mesh == nil:
 		r.Forget(req.Name)
+		r.journal.forget(req.Name)
+		r.pauses.end(req.Name)
+		delete(r.statusWritten, req.Name)
 		return reconcile.Result{}, nil
 	}
 	again, err := r.look(ctx, mesh)
 	switch {
 	case errors.Is(err, errNotYet):
-		return reconcile.Result{RequeueAfter: retryBehind}, nil
+		return reconcile.Result{RequeueAfter: r.pauses.next(mesh.Name, retryBehind, maxBehind)}, nil
 	case apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: retryConflict}, nil
-	case err != nil:
+		return reconcile.Result{RequeueAfter: soonest(again, r.pauses.next(mesh.Name, retryConflict, maxRetry))}, nil
+	case err != nil && again == 0:
 		return reconcile.Result{}, errors.Join(fmt.Errorf("mesh %s: %w", mesh.Name, err), r.confess(ctx, mesh.Name, err))
+	case err != nil:
+		// What failed is in the status. Times that matter for other clusters are kept.
+		klog.FromContext(ctx).Error(err, "Not everything that a Mesh needs could be written; it is tried again", "mesh", mesh.Name)
+		return reconcile.Result{RequeueAfter: soonest(again, r.pauses.next(mesh.Name, time.Second, maxRetry))}, nil
 	}
+	r.pauses.end(mesh.Name)
 	return reconcile.Result{RequeueAfter: again}, nil
 }
 
+// soonest is the smaller of two delays; zero means never.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
 // look makes a plan and carries it out. It gives when to look again; zero when only
-// news matter.
+// news matter, or with an error that has kept it from doing anything.
 func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Duration, error) {
 	picture, err := r.Picture(ctx, mesh)
 	if err != nil {
@@ -94,22 +123,54 @@ func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Du
 	if err != nil {
 		return 0, err
 	}
-	for _, w := range next.Writes {
-		written, err := r.write(ctx, mesh.Name, w)
-		if err != nil {
-			return 0, err
-		}
-		if m, ok := written.(*meshv1alpha1.Mesh); ok {
-			mesh = m
-		}
-	}
-	if next.Gone {
+	mesh, stopped, failed := r.carryOut(ctx, mesh, next)
+	switch {
+	case stopped:
+		return 0, failed
+	case next.Gone && failed == nil:
 		return 0, nil
+	case next.Gone:
+		return maxRetry, failed
 	}
-	if err := r.writeStatus(ctx, mesh, next); err != nil {
-		return 0, err
+	if failed != nil && !apierrors.IsConflict(failed) {
+		setReady(&next.Status, r.unwritten(mesh, failed))
 	}
-	return r.until(picture, next), nil
+	wait, err := r.writeStatus(ctx, mesh, next)
+	if err != nil {
+		return 0, errors.Join(failed, err)
+	}
+	again := soonest(r.until(picture, next), wait)
+	if failed != nil {
+		again = soonest(again, maxRetry)
+	}
+	return again, failed
+}
+
+// carryOut makes the writes of a plan. One that fails for a cluster ends those for that
+// cluster, and what needs it; one that is for the mesh ends all. It gives the Mesh as it
+// is then.
+func (r *Reconciler) carryOut(ctx context.Context, mesh *meshv1alpha1.Mesh, next *plan.Plan) (_ *meshv1alpha1.Mesh, stopped bool, failed error) {
+	without := map[string]bool{}
+	for _, w := range next.Writes {
+		if w.Cluster != "" && without[w.Cluster] || w.Needs != "" && without[w.Needs] || w.Last && failed != nil {
+			continue
+		}
+		written, err := r.write(ctx, mesh.Name, w)
+		switch {
+		case err != nil && w.Cluster == "":
+			return mesh, true, errors.Join(failed, err)
+		case err != nil:
+			without[w.Cluster] = true
+			if failed == nil || apierrors.IsConflict(failed) {
+				failed = err // one says enough; the others come when it is gone
+			}
+		default:
+			if m, ok := written.(*meshv1alpha1.Mesh); ok {
+				mesh = m
+			}
+		}
+	}
+	return mesh, false, failed
 }
 
 func (r *Reconciler) write(ctx context.Context, mesh string, w plan.Write) (client.Object, error) {
@@ -123,16 +184,25 @@ func (r *Reconciler) write(ctx context.Context, mesh string, w plan.Write) (clie
 }
 
 // writeStatus writes the status if it says something else than the one there, and
-// tells what happened.
-func (r *Reconciler) writeStatus(ctx context.Context, mesh *meshv1alpha1.Mesh, next *plan.Plan) error {
+// tells what happened. That of a large mesh is not written at once: it gives how long to
+// wait.
+func (r *Reconciler) writeStatus(ctx context.Context, mesh *meshv1alpha1.Mesh, next *plan.Plan) (time.Duration, error) {
 	if apiequality.Semantic.DeepEqual(mesh.Status, next.Status) {
-		return nil
+		return 0, nil
+	}
+	now := r.Clock.Now()
+	if wait := r.statusWritten[mesh.Name].Add(statusPause).Sub(now); wait > 0 && len(next.Status.Clusters) > largeMesh {
+		return wait, nil
 	}
 	written, err := r.WriteStatus(ctx, mesh, next.Status)
 	if err != nil {
-		return fmt.Errorf("status: %w", err)
+		return 0, fmt.Errorf("status: %w", err)
 	}
-	r.journal.note(mesh.Name, plan.Write{Verb: plan.Update, Object: written, Was: mesh}, r.Clock.Now())
+	if r.statusWritten == nil {
+		r.statusWritten = map[string]time.Time{}
+	}
+	r.statusWritten[mesh.Name] = now
+	r.journal.note(mesh.Name, plan.Write{Verb: plan.Update, Object: written, Was: mesh}, now)
 	about := events.RefTo(meshv1alpha1.SchemeGroupVersion.WithKind(meshv1alpha1.ResourceKindMesh), mesh)
 	for _, e := range next.Events {
 		kind := corev1.EventTypeNormal
@@ -141,23 +211,33 @@ func (r *Reconciler) writeStatus(ctx context.Context, mesh *meshv1alpha1.Mesh, n
 		}
 		r.Recorder.Event(ctx, about, kind, e.Reason, e.Note)
 	}
-	return nil
+	return 0, nil
 }
 
-// confess says in the status that something could not be written. What else is there
-// stays: it is not known any better.
+// unwritten is the condition Ready while something cannot be written.
+func (r *Reconciler) unwritten(mesh *meshv1alpha1.Mesh, failed error) metav1.Condition {
+	message := fmt.Sprintf("the federation does not take what the Mesh needs, which is tried again: %v", failed)
+	return metav1.Condition{
+		Type: meshv1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reasonWriteFailed,
+		Message: message[:min(len(message), maxFailure)], ObservedGeneration: mesh.Generation,
+		LastTransitionTime: metav1.NewTime(r.Clock.Now().UTC().Truncate(time.Second)),
+	}
+}
+
+// setReady sets a condition, with the time of the one before if that said the same.
+func setReady(status *meshv1alpha1.MeshStatus, ready metav1.Condition) bool {
+	return meta.SetStatusCondition(&status.Conditions, ready)
+}
+
+// confess says in the status that nothing could be done. What else is there stays: it
+// is not known any better.
 func (r *Reconciler) confess(ctx context.Context, name string, failed error) error {
 	mesh, err := r.Mesh(ctx, name)
 	if err != nil || mesh == nil {
 		return err
 	}
 	status := mesh.Status.DeepCopy()
-	changed := meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type: meshv1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reasonWriteFailed,
-		Message:            fmt.Sprintf("the federation does not take what the Mesh needs, which is tried again: %v", failed),
-		ObservedGeneration: mesh.Generation, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
-	})
-	if !changed {
+	if !setReady(status, r.unwritten(mesh, failed)) {
 		return nil
 	}
 	written, err := r.WriteStatus(ctx, mesh, *status)
@@ -181,3 +261,17 @@ func (r *Reconciler) until(picture *plan.Picture, next *plan.Plan) time.Duration
 	}
 	return again
 }
+
+// pauses are delays that double, by Mesh.
+type pauses struct{ last map[string]time.Duration }
+
+// next is the delay after another failure.
+func (p *pauses) next(mesh string, first, most time.Duration) time.Duration {
+	if p.last == nil {
+		p.last = map[string]time.Duration{}
+	}
+	p.last[mesh] = min(max(2*p.last[mesh], first), most)
+	return p.last[mesh]
+}
+
+func (p *pauses) end(mesh string) { delete(p.last, mesh) }

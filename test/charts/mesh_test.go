@@ -139,3 +139,31 @@ func TestAgentRightsForMeshesEnd(t *testing.T) {
 		})
 	}
 }
+
+// An agent without the rights is told so, and does not try for ever.
+func TestAgentIsToldAboutMeshes(t *testing.T) {
+	for values, want := range map[string][]string{
+		`{}`:                                           nil,
+		`{mesh: {localities: false}}`:                  {"--mesh-localities=false"},
+		`{mesh: {enabled: false}}`:                     {"--mesh=false"},
+		`{mesh: {enabled: false, localities: false}}`: {"--mesh=false"},
+	} {
+		set := sets(t)["agent-token"]
+		for key, value := range parse(t, values) {
+			set["agent"].(map[string]any)[key] = value
+		}
+		r, err := render(set)
+		require.NoError(t, err)
+		var told []string
+		for _, w := range workloads(t, r) {
+			for _, arg := range w.template.Spec.Containers[0].Args {
+				if strings.HasPrefix(arg, "--mesh") {
+					told = append(told, arg)
+					flag, _, _ := strings.Cut(arg, "=")
+					assert.Contains(t, flagsOf(t)["agent"], flag)
+				}
+			}
+		}
+		assert.Equal(t, want, told, values)
+	}
+}

@@ -17,16 +17,21 @@ const (
 
 // MeshGateway says how traffic from other networks gets into a cluster.
 type MeshGateway struct {
-	// Mode is Service (default) or GatewayAPI.
+	// Mode is Service (default) or GatewayAPI. It cannot change while clusters are
+	// linked: the gateway of one mode goes before that of the other has an address,
+	// and without a gateway Istio sends traffic to pods that cannot be reached.
 	// +optional
 	Mode MeshGatewayMode `json:"mode,omitempty"`
 
 	// ServiceType is LoadBalancer (default), NodePort, or ClusterIP with
-	// addresses. NodePort is reached at the ExternalIPs of nodes.
+	// addresses. NodePort is reached at the ExternalIPs of nodes. It cannot change
+	// while clusters are linked: peers would lose the addresses that they use.
 	// +optional
 	ServiceType corev1.ServiceType `json:"serviceType,omitempty"`
 
-	// Port at which peers connect. Default 15443.
+	// Port at which peers connect; none of those that Istio itself has in the
+	// gateway's pod. It cannot change while clusters are linked: no peer would reach
+	// a gateway until its istiod has learnt the new one. Default 15443.
 	// +optional
 	Port int32 `json:"port,omitempty"`
 
@@ -50,7 +55,9 @@ type MeshGateway struct {
 	Revision string `json:"revision,omitempty"`
 
 	// Annotations of the gateway's Service, such as those a cloud's load balancer
-	// reads.
+	// reads. Not those by which the federation works (*.karmada.io,
+	// *.flotilla.io), nor traffic.istio.io/nodeSelector, for which there is
+	// nodeSelector.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 

@@ -41,8 +41,11 @@ type MeshList struct {
 
 // MeshSpec says which clusters form a mesh, and how.
 type MeshSpec struct {
-	// ClusterAffinity says which clusters are in the mesh. Unset: every cluster.
-	// A cluster can be in one Mesh only.
+	// ClusterAffinity says which clusters are in the mesh, by clusterNames,
+	// labelSelector or fieldSelector; a Mesh of every cluster that ever joins there
+	// is not, because each reads the others. Names are the safe choice: labels and
+	// region of a new Cluster are chosen by the agent that joins. A cluster can be
+	// in one Mesh only. Required.
 	// +optional
 	ClusterAffinity *policyv1alpha1.ClusterAffinity `json:"clusterAffinity,omitempty"`
 
@@ -54,7 +57,8 @@ type MeshSpec struct {
 	// that is in none is a network of its own, network-<cluster>. Between
 	// networks traffic goes through gateways.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=name
 	Networks []MeshNetwork `json:"networks,omitempty"`
 
 	// Trust says under which root the certificates of all workloads are.
@@ -76,7 +80,8 @@ type MeshSpec struct {
 	Links MeshLinks `json:"links,omitempty"`
 
 	// WithdrawAfter is how long nothing may be heard of a cluster before its
-	// peers stop sending it traffic. It comes back by itself. Default 5m.
+	// peers stop sending it traffic. It comes back by itself. At least 30s, at
+	// most 24h; default 5m.
 	// +optional
 	WithdrawAfter *metav1.Duration `json:"withdrawAfter,omitempty"`
 
@@ -138,19 +143,22 @@ type MeshTrust struct {
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
 
-	// RootGeneration changes the root when it is raised by one; mode Managed
-	// only. The change goes by three steps and no call fails. Default 1.
+	// RootGeneration changes the root when it is raised by one above what it was
+	// and above status.trust.rootGeneration; mode Managed only. The change goes by
+	// three steps and no call fails. From mode External to Managed it has to be
+	// raised, too: that is a change of the root. Default 1.
 	// +optional
 	RootGeneration int64 `json:"rootGeneration,omitempty"`
 
 	// IntermediateLifetime is how long the intermediate of a cluster is valid. It
-	// is renewed after two thirds of that. Default 8760h.
+	// is renewed after two thirds of that. At most 87600h, as long as a root;
+	// default 8760h.
 	// +optional
 	IntermediateLifetime *metav1.Duration `json:"intermediateLifetime,omitempty"`
 
 	// WorkloadCertificateLifetime is the longest that certificates of workloads
 	// are valid in this mesh (SECRET_TTL of Istio's agent). A change of the root
-	// waits so long at each step. Default 24h.
+	// waits so long at each step. At most 2160h; default 24h.
 	// +optional
 	WorkloadCertificateLifetime *metav1.Duration `json:"workloadCertificateLifetime,omitempty"`
 }
@@ -169,7 +177,7 @@ const (
 // MeshRemoteAccess says how the istiod of a cluster reads the others.
 type MeshRemoteAccess struct {
 	// TokenTTL is how long a token of a reader is valid. It is renewed at half of
-	// that. At least 10m; default 24h.
+	// that. At least 10m, at most 720h; default 24h.
 	// +optional
 	TokenTTL *metav1.Duration `json:"tokenTTL,omitempty"`
 

@@ -6,7 +6,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 const (
 	// ConditionReady is True when all clusters and links are.
 	ConditionReady = "Ready"
-	// ConditionTrusted is True when the wanted CA is in effect.
+	// ConditionTrusted is True when the wanted CA is in effect, or during a change of
+	// it the one before.
 	ConditionTrusted = "Trusted"
 	// ConditionGatewayReady is True when the cluster has a gateway with an
 	// address, or needs none.
@@ -16,6 +17,9 @@ const (
 	// ConditionAvailable is True while something is heard of the cluster, and its
 	// istiod is one that can be in the mesh.
 	ConditionAvailable = "Available"
+	// ConditionDisrupted on a Mesh is True while most of its clusters are lost at once,
+	// when none is withdrawn, and False for a while after that.
+	ConditionDisrupted = "Disrupted"
 	// ConditionLocality is True when nodes have the region that their Cluster has,
 	// without which spec.failover does not match. Only there with spec.failover.
 	ConditionLocality = "Locality"

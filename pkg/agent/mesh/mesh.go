@@ -30,7 +30,7 @@ const (
 // requestTimeout bounds every request that is not a watch.
 const requestTimeout = 5 * time.Second
 
-// Options of an Agent. All but InCluster are needed.
+// Options of an Agent. All but InCluster and NoLocalities are needed.
 type Options struct {
 	// Cluster is the name of the member.
 	Cluster string
@@ -42,6 +42,8 @@ type Options struct {
 	// InCluster says that this process runs in the member, where the names of Services
 	// are known.
 	InCluster bool
+	// NoLocalities leaves the labels of nodes alone; they are only read.
+	NoLocalities bool
 	// Admit fails unless the federation that answers is the agent's own. It is asked
 	// before each list.
 	Admit func(context.Context) error

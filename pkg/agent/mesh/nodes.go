@@ -76,6 +76,10 @@ func (t *nodesTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) o
 // nodes to write.
 func (t *nodesTask) mark(ctx context.Context, object *meshv1alpha1.MeshMember, next *nodesSeen) (more bool, err error) {
 	a := t.worker.agent
+	if a.NoLocalities {
+		next.left = true
+		return false, nil
+	}
 	a.locating.Lock()
 	defer a.locating.Unlock()
 	holder := a.holder()

@@ -214,6 +214,7 @@ func (w *worker) writeOnce(ctx context.Context) error {
 	object := w.current()
 	for attempt := 0; ; attempt++ {
 		status := report(object, w.view(), w.agent.Cluster, w.now())
+		limit(&status)
 		if equal(&status, &object.Status) {
 			return nil
 		}

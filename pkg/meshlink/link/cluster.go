@@ -29,11 +29,14 @@ type Cluster struct {
 	Network string
 	// Lost is since when nothing is heard of it; nil while it is heard of.
 	Lost *time.Time
+	// Heard is since when something is heard of it; zero for long ago. What was
+	// missing before that gets the hold time anew.
+	Heard time.Time
 	// Leaving is true once it is no longer wanted in the mesh.
 	Leaving bool
 	// Claim says, if not empty, why this Mesh cannot have the cluster, and what to
-	// do; another Mesh has it, or its CA is somebody else's.
-	Claim string
+	// do; ClaimReason is that in one CamelCase word, NotOurs if empty.
+	Claim, ClaimReason string
 	// Status is what its agent reported last; nil when it never did.
 	Status *meshv1alpha1.MeshMemberStatus
 	// CA says how what the agent reported compares with what is wanted.
@@ -66,6 +69,23 @@ type Pair struct {
 	Written bool
 	// SecretHash is the hash of the kubeconfig that From is to have, or would get.
 	SecretHash string
+	// SecretMessage says, if not empty, why From could not take it.
+	SecretMessage string
+	// InUse are hashes of earlier ones whose token is still valid.
+	InUse []string
+	// Ready says that the link was ready when it was last looked at.
+	Ready bool
+	// Disrupted says that most clusters of the mesh are lost at once: then it is
+	// rather the federation that is, and nothing is withdrawn for that.
+	Disrupted bool
+}
+
+// heard is since when both are heard of.
+func (p *Pair) heard() time.Time {
+	if p.From.Heard.After(p.To.Heard) {
+		return p.From.Heard
+	}
+	return p.To.Heard
 }
 
 // flat says whether pods of both reach each other directly.

@@ -19,7 +19,7 @@ type Result struct {
 	Message string
 	// Secret says whether From is to have the remote secret for To.
 	Secret bool
-	// Recheck is when Secret changes if nothing else does; nil for never.
+	// Recheck is when something changes if nothing else does; nil for never.
 	Recheck *time.Time
 }
 
@@ -29,6 +29,9 @@ type weight int
 const (
 	// passed: the step is not missing.
 	passed weight = iota
+	// brief: the step was there a moment ago, and may just be looked at anew. The
+	// link stays ready.
+	brief
 	// pending: the step is missing, or not known. The secret is not written, but
 	// not taken away either.
 	pending
@@ -39,12 +42,16 @@ const (
 	wrong
 )
 
+// grace is how long a step may be missing that istiod shows, in a link that was ready:
+// when a remote secret changes istiod says for a moment that it is not synced.
+const grace = time.Minute
+
 // finding is what was found about a step.
 type finding struct {
 	weight  weight
 	reason  string
 	message string
-	since   time.Time // of failing
+	since   time.Time // of failing and brief
 }
 
 var ok = finding{}
@@ -103,11 +110,15 @@ func Evaluate(p *Pair, hold time.Duration, now time.Time) Result {
 			continue
 		}
 		result.missing(s.name, found)
-		switch {
-		case !p.Written || found.weight == wrong:
+		switch since := later(found.since, p.heard()); {
+		case !p.Written:
+			result.Secret = false
+		case p.From.Lost != nil:
+			// It would not hear of it, and is judged anew when it is back.
+		case found.weight == wrong:
 			result.Secret = false
 		case found.weight == failing:
-			result.until(found.since.Add(hold), now)
+			result.until(since.Add(hold), now)
 		}
 	}
 	if result.Step == "" {
@@ -115,7 +126,12 @@ func Evaluate(p *Pair, hold time.Duration, now time.Time) Result {
 			if s.networks && flat {
 				continue
 			}
-			if found := s.find(p, now); found.weight != passed {
+			found := s.find(p, now)
+			if found.weight == brief {
+				result.look(found.since.Add(grace))
+				continue
+			}
+			if found.weight != passed {
 				result.missing(s.name, found)
 				break
 			}
@@ -130,6 +146,20 @@ func Evaluate(p *Pair, hold time.Duration, now time.Time) Result {
 	return result
 }
 
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// look has the pair looked at again at a time.
+func (r *Result) look(at time.Time) {
+	if r.Recheck == nil || at.Before(*r.Recheck) {
+		r.Recheck = &at
+	}
+}
+
 // missing keeps the first step that is.
 func (r *Result) missing(name meshv1alpha1.LinkStep, f finding) {
 	if r.Step == "" {
@@ -142,8 +172,8 @@ func (r *Result) until(end, now time.Time) {
 	switch {
 	case !now.Before(end):
 		r.Secret = false
-	case r.Recheck == nil || end.Before(*r.Recheck):
-		r.Recheck = &end
+	default:
+		r.look(end)
 	}
 }
 
@@ -157,8 +187,10 @@ func withdrawn(p *Pair, hold time.Duration, now time.Time, result *Result) bool 
 		reason, message = "Leaving", fmt.Sprintf("cluster %s leaves the mesh", p.To.Name)
 	case p.From.Leaving:
 		reason, message = "Leaving", fmt.Sprintf("cluster %s leaves the mesh", p.From.Name)
+	case p.To.Lost != nil && p.Written && (p.From.Lost != nil || p.Disrupted):
+		return false
 	case p.To.Lost != nil:
-		end := p.To.Lost.Add(hold)
+		end := later(*p.To.Lost, p.From.Heard).Add(hold)
 		if p.Written && now.Before(end) {
 			result.until(end, now)
 			return false

@@ -83,17 +83,20 @@ func TestEvaluate(t *testing.T) {
 
 		"CAUnknown":  {reason: "Nothing was reported.", change: func(p *Pair) { p.From.CA = CAUnknown }, phase: pending, step: "CA", why: "CAUnknown", kept: true},
 		"CAWrong":    {reason: "Every handshake would fail.", change: func(p *Pair) { p.To.CA, p.To.CAMessage = CAWrong, "restart istiod" }, phase: pending, step: "CA", why: "CANotInEffect", tells: "restart istiod"},
-		"CAChanging": {reason: "The root is being changed: calls go on, new links wait.", change: func(p *Pair) { p.To.CA = CAChanging }, phase: pending, step: "CA", why: "CAChanging", kept: true},
+		"CAChanging": {reason: "The root is being changed: calls go on, new links wait.", change: func(p *Pair) { p.To.CA = CAChanging }, phase: ready, kept: true},
 
 		"NoLabel":     {reason: "Istio would take all networks for one.", change: func(p *Pair) { p.To.Status.Network = "" }, phase: pending, step: "Network", why: "WrongNetwork", tells: "topology.istio.io/network"},
 		"NoLabelFrom": {reason: "The same on the caller's side.", change: func(p *Pair) { p.From.Status.Network = "other" }, phase: pending, step: "Network", why: "WrongNetwork", tells: "cluster eu"},
 
-		"GatewayRefused": {reason: "The member would not take the Deployment.", change: func(p *Pair) { p.To.GatewayMessage = "Service istio-eastwestgateway is owned by helm" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "owned by helm"},
-		"NoGateway":      {reason: "Peers would be given addresses of pods.", change: func(p *Pair) { p.To.Status.Gateway, p.To.Addresses = nil, nil }, phase: pending, step: "Gateway", why: "NoGateway"},
-		"NoAddress":      {reason: "So they would here.", change: func(p *Pair) { p.To.Addresses, p.To.Status.Gateway.Message = nil, "look at its events" }, phase: pending, step: "Address", why: "NoAddress", tells: "look at its events"},
-		"NotProbed":      {reason: "Nobody has tried.", change: func(p *Pair) { p.From.Status.Peers[1].Proofs = p.From.Status.Peers[1].Proofs[1:] }, phase: pending, step: "Probe", why: "NotProbed", kept: true},
-		"ProbeFails":     {reason: "One failed probe is no reason to withdraw.", change: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, hold-time.Second) }, phase: pending, step: "Probe", why: "ProbeFailed", kept: true, tells: "what was seen"},
-		"ProbeFailed":    {reason: "After the hold time it is.", change: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, hold) }, phase: pending, step: "Probe", why: "ProbeFailed"},
+		"GatewayRefused": {reason: "The member would not take the Service.", change: func(p *Pair) {
+			p.To.GatewayMessage, p.To.Status.Gateway, p.To.Addresses = "Service istio-eastwestgateway is owned by helm", nil, nil
+		}, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "owned by helm"},
+		"PartRefused": {reason: "A gateway that works is not given up for a PodDisruptionBudget.", change: func(p *Pair) { p.To.GatewayMessage = "no quota" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "no quota", kept: true},
+		"NoGateway":   {reason: "Peers would be given addresses of pods.", change: func(p *Pair) { p.To.Status.Gateway, p.To.Addresses = nil, nil }, phase: pending, step: "Gateway", why: "NoGateway"},
+		"NoAddress":   {reason: "So they would here.", change: func(p *Pair) { p.To.Addresses, p.To.Status.Gateway.Message = nil, "look at its events" }, phase: pending, step: "Address", why: "NoAddress", tells: "look at its events"},
+		"NotProbed":   {reason: "Nobody has tried.", change: func(p *Pair) { p.From.Status.Peers[1].Proofs = p.From.Status.Peers[1].Proofs[1:] }, phase: pending, step: "Probe", why: "NotProbed", kept: true},
+		"ProbeFails":  {reason: "One failed probe is no reason to withdraw.", change: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, hold-time.Second) }, phase: pending, step: "Probe", why: "ProbeFailed", kept: true, tells: "what was seen"},
+		"ProbeFailed": {reason: "After the hold time it is.", change: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, hold) }, phase: pending, step: "Probe", why: "ProbeFailed"},
 
 		"NoToken":     {reason: "The agent of ap has not made one.", change: func(p *Pair) { p.To.TokenExpires, p.To.TokenMessage = nil, "no right" }, phase: pending, step: "Token", why: "NoToken", kept: true, tells: "no right"},
 		"TokenEnded":  {reason: "istiod goes on with what it knows for a while.", change: func(p *Pair) { p.To.TokenExpires = ago(hold - time.Second) }, phase: pending, step: "Token", why: "TokenEnded", kept: true},
@@ -105,14 +108,29 @@ func TestEvaluate(t *testing.T) {
 		"GatewayUnmet": {reason: "istiod has not found the Service.", change: func(p *Pair) { fail(p, meshv1alpha1.StepGatewayKnown, time.Hour) }, phase: pending, step: "GatewayKnown", why: "NotProven", kept: true, made: true},
 		"PodIPs":       {reason: "Endpoints are pods nobody reaches.", change: func(p *Pair) { fail(p, meshv1alpha1.StepEndpoints, time.Hour) }, phase: pending, step: "Endpoints", why: "NotProven", kept: true, made: true},
 
-		"JustLost":    {reason: "A connection breaks now and then.", change: func(p *Pair) { p.To.Lost = ago(hold - time.Second) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
-		"Lost":        {reason: "istiod alone would keep its endpoints for ever.", change: func(p *Pair) { p.To.Lost = ago(hold) }, phase: gone, step: "Member", why: "ClusterLost", tells: "comes back by itself"},
-		"FromLost":    {reason: "Nothing in eu can be changed now, so nothing is.", change: func(p *Pair) { p.From.Lost = ago(24 * time.Hour) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
-		"ToLeaves":    {reason: "Its peers let go of it first.", change: func(p *Pair) { p.To.Leaving = true }, phase: gone, step: "Member", why: "Leaving"},
-		"FromLeaves":  {reason: "It is not of the mesh any more.", change: func(p *Pair) { p.From.Leaving = true }, phase: gone, step: "Member", why: "Leaving"},
-		"Itself":      {reason: "istiod has itself.", change: func(p *Pair) { p.To = p.From }, phase: gone, step: "Member", why: "SameCluster"},
-		"FirstCounts": {reason: "The first step that is missing is told.", change: func(p *Pair) { p.To.CA = CAChanging; p.To.TokenExpires = nil }, phase: pending, step: "CA", why: "CAChanging", kept: true},
-		"WorstActs":   {reason: "A later step can be the worse one.", change: func(p *Pair) { p.To.CA = CAChanging; p.To.Addresses = nil }, phase: pending, step: "CA", why: "CAChanging"},
+		"JustLost":      {reason: "A connection breaks now and then.", change: func(p *Pair) { p.To.Lost = ago(hold - time.Second) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
+		"Lost":          {reason: "istiod alone would keep its endpoints for ever.", change: func(p *Pair) { p.To.Lost = ago(hold) }, phase: gone, step: "Member", why: "ClusterLost", tells: "comes back by itself"},
+		"FromLost":      {reason: "Nothing in eu can be changed now, so nothing is.", change: func(p *Pair) { p.From.Lost = ago(24 * time.Hour) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
+		"ToLeaves":      {reason: "Its peers let go of it first.", change: func(p *Pair) { p.To.Leaving = true }, phase: gone, step: "Member", why: "Leaving"},
+		"FromLeaves":    {reason: "It is not of the mesh any more.", change: func(p *Pair) { p.From.Leaving = true }, phase: gone, step: "Member", why: "Leaving"},
+		"Itself":        {reason: "istiod has itself.", change: func(p *Pair) { p.To = p.From }, phase: gone, step: "Member", why: "SameCluster"},
+		"FirstCounts":   {reason: "The first step that is missing is told.", change: func(p *Pair) { p.To.CA = CAUnknown; p.To.TokenExpires = nil }, phase: pending, step: "CA", why: "CAUnknown", kept: true},
+		"WorstActs":     {reason: "A later step can be the worse one.", change: func(p *Pair) { p.To.CA = CAUnknown; p.To.Addresses = nil }, phase: pending, step: "CA", why: "CAUnknown"},
+		"BothLost":      {reason: "eu would only hear of it when it is back.", change: func(p *Pair) { p.From.Lost, p.To.Lost = ago(24*time.Hour), ago(24*time.Hour) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
+		"JustBack":      {reason: "The other one gets the hold time, too, to come back.", change: func(p *Pair) { p.From.Heard, p.To.Lost = *ago(time.Minute), ago(24*time.Hour) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
+		"Disrupted":     {reason: "Most clusters are lost: it is rather the federation that is.", change: func(p *Pair) { p.Disrupted, p.To.Lost = true, ago(24*time.Hour) }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
+		"WrongAndLost":  {reason: "Nothing is taken from a cluster that would not hear of it.", change: func(p *Pair) { p.From.Lost, p.To.Addresses = ago(time.Hour), nil }, phase: pending, step: "Member", why: "ClusterLost", kept: true},
+		"EndedWhileCut": {reason: "Its agent makes one as soon as it is back.", change: func(p *Pair) { p.To.Heard, p.To.TokenExpires = *ago(time.Second), ago(time.Hour) }, phase: pending, step: "Token", why: "TokenEnded", kept: true},
+
+		"Renewing": {reason: "The one before is valid until all use the new one.", change: func(p *Pair) {
+			p.Ready, p.InUse, p.SecretHash = true, []string{p.SecretHash}, "sha256:new"
+		}, phase: ready, kept: true, made: true},
+		"RenewedNew": {reason: "A link that was not ready is not because of that.", change: func(p *Pair) {
+			p.InUse, p.SecretHash = []string{p.SecretHash}, "sha256:new"
+		}, phase: pending, step: "Secret", why: "SecretOutdated", kept: true, made: true},
+		"SyncsAgain": {reason: "istiod says so for a moment when the secret changes.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, time.Second) }, phase: ready, kept: true, made: true},
+		"SyncsLong":  {reason: "A minute is no moment.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, grace) }, phase: pending, step: "Synced", why: "NotProven", kept: true, made: true},
+		"NotApplied": {reason: "The member says why.", change: func(p *Pair) { p.SecretMessage = "belongs to somebody" }, phase: pending, step: "Secret", why: "SecretNotApplied", kept: true, made: true, tells: "belongs to somebody"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,6 +20,10 @@ type fault struct {
 	blocks bool
 	// flat says that it concerns one network, too.
 	flat bool
+	// quiet says that a link that is there stays ready.
+	quiet bool
+	// fromLost says that From would not hear of a withdrawal.
+	fromLost bool
 }
 
 func faults() map[string]fault {
@@ -29,9 +33,10 @@ func faults() map[string]fault {
 		"clusterID":   {make: func(p *Pair) { p.From.Status.Istiod = &meshv1alpha1.MemberIstiod{ClusterID: "x"} }, blocks: true, astray: true, flat: true},
 		"claim":       {make: func(p *Pair) { p.From.Claim = "of mesh2" }, blocks: true, astray: true, flat: true},
 		"caWrong":     {make: func(p *Pair) { p.From.CA = CAWrong }, blocks: true, astray: true, flat: true},
-		"caChanging":  {make: func(p *Pair) { p.To.CA = CAChanging }, blocks: true, flat: true},
+		"caChanging":  {make: func(p *Pair) { p.To.CA = CAChanging }, blocks: true, flat: true, quiet: true},
 		"label":       {make: func(p *Pair) { p.From.Status.Network = "" }, blocks: true, astray: true, flat: true},
-		"gateway":     {make: func(p *Pair) { p.To.GatewayMessage = "refused" }, blocks: true, astray: true},
+		"gateway":     {make: func(p *Pair) { p.To.GatewayMessage = "refused" }, blocks: true},
+		"noGateway":   {make: func(p *Pair) { p.To.GatewayMessage, p.To.Addresses = "refused", nil }, blocks: true, astray: true},
 		"token":       {make: func(p *Pair) { p.To.TokenExpires = nil }, blocks: true, flat: true},
 		"tokenEnded":  {make: func(p *Pair) { p.To.TokenExpires = ago(time.Second) }, blocks: true, flat: true},
 		"probe":       {make: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, time.Second) }, blocks: true},
@@ -41,7 +46,7 @@ func faults() map[string]fault {
 		"lost":        {make: func(p *Pair) { p.To.Lost = ago(time.Second) }, blocks: true, flat: true},
 		"lostLong":    {make: func(p *Pair) { p.To.Lost = ago(hold) }, blocks: true, astray: true, flat: true},
 		"leaving":     {make: func(p *Pair) { p.To.Leaving = true }, blocks: true, astray: true, flat: true},
-		"fromLost":    {make: func(p *Pair) { p.From.Lost = ago(hold) }, blocks: true, flat: true},
+		"fromLost":    {make: func(p *Pair) { p.From.Lost = ago(hold) }, blocks: true, flat: true, fromLost: true},
 		"oldSecret":   {make: func(p *Pair) { p.SecretHash = "sha256:2" }, flat: true},
 		"noAddresses": {make: func(p *Pair) { p.To.Addresses = nil }, blocks: true, astray: true},
 	}
@@ -62,7 +67,7 @@ func TestFailClosed(t *testing.T) {
 		if flat {
 			p = healthyFlatPair()
 		}
-		var amiss, astray, blocks, unreported bool
+		var amiss, astray, blocks, unreported, fromLost, leaves bool
 		for _, name := range chosen {
 			if name == "unreported" {
 				unreported = true // comes last: others look into what was reported
@@ -78,7 +83,11 @@ func TestFailClosed(t *testing.T) {
 			if flat && !f.flat {
 				continue
 			}
-			amiss, astray, blocks = true, astray || f.astray, blocks || f.blocks
+			amiss, astray, blocks = amiss || !f.quiet, astray || f.astray, blocks || f.blocks
+			fromLost, leaves = fromLost || f.fromLost, leaves || name == "leaving"
+		}
+		if fromLost && !leaves {
+			astray = false
 		}
 		there := Evaluate(p, hold, epoch)
 		if there.Secret == astray {

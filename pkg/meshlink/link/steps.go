@@ -29,7 +29,7 @@ func (c *Cluster) MissingMember() (reason, message string) {
 func isMember(c *Cluster) finding {
 	switch {
 	case c.Claim != "":
-		return missing(wrong, "NotOurs", "%s", c.Claim)
+		return missing(wrong, orElse(c.ClaimReason, "NotOurs"), "%s", c.Claim)
 	case c.Status == nil:
 		return missing(pending, "NotReported", "the agent of cluster %s has not reported about this Mesh; look whether it runs and is of a version that knows Meshes", c.Name)
 	case c.Status.Istiod == nil:
@@ -62,6 +62,9 @@ func ca(p *Pair, _ time.Time) finding {
 		case CAWrong:
 			return missing(wrong, "CANotInEffect", "cluster %s: %s", c.Name, c.CAMessage)
 		case CAChanging:
+			if p.Written {
+				return ok // they trust each other at every step
+			}
 			return missing(pending, "CAChanging", "cluster %s: %s", c.Name, c.CAMessage)
 		default:
 			return missing(pending, "CAUnknown", "it is not known which CA cluster %s has in effect: %s", c.Name, c.CAMessage)
@@ -101,6 +104,9 @@ func (c *Cluster) MissingGateway() (reason, message string) {
 
 func hasGateway(to *Cluster) finding {
 	switch {
+	case to.GatewayMessage != "" && to.Status != nil && to.Status.Gateway != nil && len(to.Addresses) > 0:
+		// One that works is not given up for an object that was refused.
+		return missing(pending, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
 	case to.GatewayMessage != "":
 		return missing(wrong, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
 	case to.Status == nil:
@@ -155,8 +161,12 @@ func token(p *Pair, now time.Time) finding {
 func secret(p *Pair, _ time.Time) finding {
 	seen := p.seen()
 	switch {
+	case p.SecretMessage != "":
+		return missing(pending, "SecretNotApplied", "cluster %s cannot take its remote secret for cluster %s: %s", p.From.Name, p.To.Name, p.SecretMessage)
 	case !p.Written, seen == nil, seen.SecretHash == "":
 		return missing(pending, "SecretNotThere", "cluster %s has not got its remote secret for cluster %s yet", p.From.Name, p.To.Name)
+	case seen.SecretHash != p.SecretHash && p.Ready && slices.Contains(p.InUse, seen.SecretHash):
+		return ok // it works with the one before until it has the new one
 	case seen.SecretHash != p.SecretHash:
 		return missing(pending, "SecretOutdated", "cluster %s still has an earlier remote secret for cluster %s", p.From.Name, p.To.Name)
 	default:
@@ -166,11 +176,13 @@ func secret(p *Pair, _ time.Time) finding {
 
 // tried is a step that From's agent proves.
 func tried(step meshv1alpha1.LinkStep) func(*Pair, time.Time) finding {
-	return func(p *Pair, _ time.Time) finding {
+	return func(p *Pair, now time.Time) finding {
 		proof := p.proof(step)
 		switch {
 		case proof == nil:
 			return missing(pending, "NotTried", "cluster %s has not looked yet", p.From.Name)
+		case !proof.Passed && p.Ready && now.Sub(since(proof)) < grace:
+			return finding{weight: brief, since: since(proof)}
 		case !proof.Passed:
 			return missing(pending, orElse(proof.Reason, "NotProven"), "cluster %s, about cluster %s: %s", p.From.Name, p.To.Name, proof.Message)
 		default:

@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -36,17 +37,30 @@ type Placed struct {
 // one namespace call each other is the assumption. Clusters that are not in the
 // mesh are left out.
 func ByPlacement(clusters []string, placed []Placed) []Ordered {
-	var pairs []Ordered
-	for _, p := range placed {
-		here := slices.DeleteFunc(slices.Clone(p.Clusters), func(c string) bool { return !slices.Contains(clusters, c) })
-		pairs = append(pairs, All(here)...)
+	member := map[string]bool{}
+	for _, c := range clusters {
+		member[c] = true
 	}
-	return sorted(pairs)
+	set := map[Ordered]bool{}
+	for _, p := range placed {
+		here := slices.DeleteFunc(slices.Clone(p.Clusters), func(c string) bool { return !member[c] })
+		for _, from := range here {
+			for _, to := range here {
+				if from != to {
+					set[Ordered{From: from, To: to}] = true
+				}
+			}
+		}
+	}
+	return sorted(slices.Collect(maps.Keys(set)))
+}
+
+// Compare is the order of pairs.
+func Compare(a, b Ordered) int {
+	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 }
 
 func sorted(pairs []Ordered) []Ordered {
-	slices.SortFunc(pairs, func(a, b Ordered) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
-	})
+	slices.SortFunc(pairs, Compare)
 	return slices.Compact(pairs)
 }

@@ -277,6 +277,14 @@ func (m *Member) Remove(kind, namespace, name string) {
 	delete(m.objects, kind+" "+namespace+"/"+name)
 }
 
+// Relabel has the labels of an object changed by hand.
+func (m *Member) Relabel(kind, namespace, name string, labels map[string]any) {
+	meta, ok := m.objects[kind+" "+namespace+"/"+name].content["metadata"].(map[string]any)
+	if ok {
+		meta["labels"] = labels
+	}
+}
+
 // Expired says whether the token with which its istiod reads a peer has come to its
 // end by itself, or is none of the peer's.
 func (m *Member) Expired(peer *Member, now time.Time) bool {

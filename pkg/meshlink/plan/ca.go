@@ -46,8 +46,14 @@ func (r *round) found(c *cluster) *trust.Found {
 		return nil
 	}
 	found := &trust.Found{Exists: status.CACerts.Exists, Mesh: status.CACerts.Mesh, Roots: fingerprints(status.CACerts.Roots)}
-	if found.Mesh != r.mesh.Name && !r.selects(found.Mesh, c.object) {
-		found.Mesh = ""
+	switch {
+	case found.Mesh != r.mesh.Name:
+		if !r.selects(found.Mesh, c.object) {
+			found.Mesh = ""
+		}
+	case r.store != nil:
+		// A name is not enough: other federations may have a Mesh of it.
+		found.Unknown = slices.ContainsFunc(found.Roots, func(root trust.Fingerprint) bool { return !r.store.State.Knows(root) })
 	}
 	return found
 }
@@ -55,7 +61,7 @@ func (r *round) found(c *cluster) *trust.Found {
 // issued reads the intermediate of a cluster back from its Work. One that cannot be
 // used any more is as good as none.
 func issued(work *workv1alpha1.Work, now time.Time) (*trust.Intermediate, []trust.Fingerprint) {
-	secret := secretOf(work)
+	secret := secretOf(work) // nil for no Work
 	if secret == nil {
 		return nil, nil
 	}
@@ -156,6 +162,10 @@ func (r *round) judgeCA(c *cluster) {
 	set := func(state link.CAState, reason, format string, args ...any) {
 		ca.state, ca.reason, ca.message = state, reason, fmt.Sprintf(format, args...)
 	}
+	if r.store == nil && r.problem.reason == "" {
+		set(link.CAUnknown, "NoRootYet", "the root is made when all clusters have said whether they have a CA; look at those that do not report")
+		return
+	}
 	if r.store == nil {
 		set(link.CAUnknown, r.problem.reason, "%s", r.problem.message)
 		return
@@ -163,8 +173,22 @@ func (r *round) judgeCA(c *cluster) {
 	want := r.store.State.Want()
 	failed := failure(c.works[PartCA])
 	_, signs := c.trouble(meshv1alpha1.ConditionCASigns)
+	foreign := slices.Contains([]string{trust.CAForeign, trust.CAOtherMesh, trust.CAUnknownRoots}, ca.verdict.Reason)
+	if foreign {
+		ca.warning = "" // about an intermediate that is not to be taken
+	}
 	switch {
-	case ca.verdict.Reason == trust.CAForeign, ca.verdict.Reason == trust.CAOtherMesh:
+	case foreign && effect != nil && r.store.State.Accepts(effect):
+		// What works goes on; nothing is written.
+		set(notAccepted(r, effect), ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
+		if slices.Equal(effect.Roots, want.Roots) && effect.Signer == want.Signer {
+			ca.state = link.CAInEffect
+		}
+	case ca.verdict.Reason == trust.CAUnknownRoots:
+		// After a restore clusters may have newer roots than the federation, and trust
+		// each other.
+		set(link.CAUnknown, ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
+	case foreign:
 		set(link.CAWrong, ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case effect != nil && slices.Equal(effect.Roots, want.Roots) && effect.Signer == want.Signer:
 		set(link.CAInEffect, "InEffect", "%s is in effect", shortRoots(want.Roots))

@@ -45,8 +45,10 @@ type federation struct {
 	// delivered is the MeshMember as the agent knows it.
 	delivered map[string]*meshv1alpha1.MeshMember
 	cut       map[string]bool
+	near      bool            // clusters that are cut off reach each other
 	deaf      map[string]bool // agents that know no Meshes
 	placed    []link.Placed
+	held      []link.Ordered
 
 	reverse bool // writes are made in the wrong order
 
@@ -178,7 +180,7 @@ func all[T client.Object](f *federation, namespace string) []T {
 
 // picture is what the controller reads.
 func (f *federation) picture(mesh string) *plan.Picture {
-	p := &plan.Picture{Mesh: f.meshes[mesh], Members: all[*meshv1alpha1.MeshMember](f, ""), Tokens: map[string]plan.Token{}, Placed: f.placed}
+	p := &plan.Picture{Mesh: f.meshes[mesh], Members: all[*meshv1alpha1.MeshMember](f, ""), Tokens: map[string]plan.Token{}, Placed: f.placed, Held: f.held}
 	for _, name := range slices.Sorted(maps.Keys(f.meshes)) {
 		p.Meshes = append(p.Meshes, f.meshes[name])
 	}
@@ -327,7 +329,7 @@ func (f *federation) agent(name, mesh string) {
 		return
 	}
 	peer := func(name string) *meshlinktest.Member {
-		if f.cut[name] {
+		if f.cut[name] && !f.near {
 			return nil
 		}
 		return f.members[name]

@@ -49,7 +49,7 @@ func (r *round) gatewayWork(c *cluster) (*workv1alpha1.Work, error) {
 	case there == nil && (c.ca.state != link.CAInEffect && c.ca.state != link.CAChanging || !c.ca.verdict.Write):
 		return nil, nil
 	}
-	objects := gateway.Objects(&r.mesh.Spec.Gateway, gateway.Cluster{Mesh: r.mesh.Name, Name: c.name, Network: r.mesh.Spec.Network(c.name)})
+	objects := gateway.Objects(&r.mesh.Spec.Gateway, gateway.Cluster{Mesh: r.mesh.Name, Name: c.name, Network: r.network(c)})
 	work, err := newWork(r.mesh.Name, c.name, PartGateway, objects...)
 	if err != nil {
 		return nil, r.fail(c, "gateway", err)
@@ -72,20 +72,39 @@ func (r *round) unused(c *cluster) bool {
 	})
 }
 
+// network is the network that a cluster is to be labelled with now. A changed one waits
+// until nobody reads the cluster: its label, its gateway and what peers know of it do
+// not change at once, and in between they would call pods that they do not reach.
+func (r *round) network(c *cluster) string {
+	want := r.mesh.Spec.Network(c.name)
+	if c.member == nil || c.member.Spec.Network == want || len(r.stillReading(c)) == 0 {
+		return want
+	}
+	return c.member.Spec.Network
+}
+
 // readerWork is the Work with the account that peers read a cluster as. The agent
 // uses it, too, to ask istiod who it is and what CA is in effect, so it is there from
 // the start.
 func (r *round) readerWork(c *cluster) (*workv1alpha1.Work, error) {
-	if r.readerManifests == nil { // they are the same everywhere
-		objects := remotesecret.Reader(r.mesh.Name, r.mesh.Spec.Gateway.Revision, r.mesh.Spec.RemoteAccess.Secrets)
+	// Nobody is to read Secrets of a cluster that is not to be joined.
+	secrets := meshv1alpha1.SecretsNone
+	if c.ca.verdict.Write || c.member != nil && c.member.Spec.Reader != nil {
+		secrets = r.mesh.Spec.RemoteAccess.Secrets
+	}
+	if r.accounts == nil {
+		r.accounts = map[meshv1alpha1.MeshSecretAccess][]workv1alpha1.Manifest{}
+	}
+	if r.accounts[secrets] == nil { // they are the same everywhere
+		objects := remotesecret.Reader(r.mesh.Name, r.mesh.Spec.Gateway.Revision, secrets)
 		work, err := newWork(r.mesh.Name, c.name, PartReader, objects...)
 		if err != nil {
 			return nil, r.fail(c, "reader", err)
 		}
-		r.readerManifests = work.Spec.Workload.Manifests
+		r.accounts[secrets] = work.Spec.Workload.Manifests
 	}
 	work := &workv1alpha1.Work{ObjectMeta: metadata(r.mesh.Name, c.name, WorkName(r.mesh.Name, PartReader))}
-	work.Spec.Workload.Manifests = r.readerManifests
+	work.Spec.Workload.Manifests = r.accounts[secrets]
 	return work, nil
 }
 

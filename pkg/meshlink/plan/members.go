@@ -9,7 +9,7 @@ import (
 
 // memberSpec is the spec of a cluster's MeshMember as it is to be.
 func (r *round) memberSpec(c *cluster) meshv1alpha1.MeshMemberSpec {
-	spec := meshv1alpha1.MeshMemberSpec{MeshID: r.mesh.Name, ClusterID: c.name, Network: r.mesh.Spec.Network(c.name)}
+	spec := meshv1alpha1.MeshMemberSpec{MeshID: r.mesh.Name, ClusterID: c.name, Network: r.network(c)}
 	if c.phase == leaving {
 		if c.member != nil {
 			spec = *c.member.Spec.DeepCopy()

@@ -37,7 +37,7 @@ func (r *round) membership() {
 		}
 		works[name][part], known[name] = work, true
 	}
-	members, others := map[string]*meshv1alpha1.MeshMember{}, map[string]string{}
+	members, others := map[string]*meshv1alpha1.MeshMember{}, map[string][]string{}
 	for _, member := range r.picture.Members {
 		name, ok := names.ClusterOf(member.Namespace)
 		switch {
@@ -45,7 +45,7 @@ func (r *round) membership() {
 		case member.Name == r.mesh.Name:
 			members[name], known[name] = member, true
 		default:
-			others[name] = member.Name
+			others[name] = append(others[name], member.Name)
 		}
 	}
 	for i := range r.mesh.Status.Clusters {
@@ -59,6 +59,7 @@ func (r *round) membership() {
 		}
 	}
 	slices.SortFunc(r.clusters, func(a, b *cluster) int { return cmp.Compare(a.name, b.name) })
+	r.disruption()
 	if affinity := r.mesh.Spec.ClusterAffinity; affinity != nil && !r.deleting() {
 		for _, name := range affinity.ClusterNames {
 			if object := objects[name]; (object == nil || !object.DeletionTimestamp.IsZero()) && !slices.Contains(affinity.ExcludeClusters, name) && !slices.Contains(r.missing, name) {
@@ -69,68 +70,113 @@ func (r *round) membership() {
 	}
 }
 
-// place says what a cluster is to the Mesh; false for nothing. Other is a Mesh that
-// has a MeshMember there.
-func (r *round) place(c *cluster, other string) bool {
+// disruption says whether most clusters are lost at once, and for how many too many
+// there are.
+func (r *round) disruption() {
+	members, lost := 0, 0
+	for _, c := range r.clusters {
+		if c.phase != active {
+			continue
+		}
+		if members++; c.lost != nil {
+			lost++
+		}
+	}
+	r.disrupted = lost > 1 && 2*lost > members
+	r.crowded = members > maxClusters
+	was := meta.FindStatusCondition(r.mesh.Status.Conditions, meshv1alpha1.ConditionDisrupted)
+	switch {
+	case r.disrupted || was == nil:
+	case was.Status == metav1.ConditionTrue:
+		r.calm = r.now
+	case r.now.Before(was.LastTransitionTime.Add(r.hold())):
+		r.calm = was.LastTransitionTime.Time
+	}
+	if !r.calm.IsZero() {
+		r.atUnlessPast(r.calm.Add(r.hold()))
+	}
+}
+
+// place says what a cluster is to the Mesh; false for nothing. Others are Meshes that
+// have a MeshMember there.
+func (r *round) place(c *cluster, others []string) bool {
 	ours := c.member != nil || len(c.works) > 0
 	if c.object == nil || !c.object.DeletionTimestamp.IsZero() {
 		c.phase = gone
 		return ours || slices.ContainsFunc(r.mesh.Status.Clusters, func(s meshv1alpha1.MeshCluster) bool { return s.Name == c.name })
 	}
-	if ready := meta.FindStatusCondition(c.object.Status.Conditions, clusterv1alpha1.ClusterConditionReady); ready != nil && ready.Status == metav1.ConditionUnknown {
+	if ready := meta.FindStatusCondition(c.object.Status.Conditions, clusterv1alpha1.ClusterConditionReady); ready != nil {
 		since := ready.LastTransitionTime.Time
-		c.lost = &since
-		r.atUnlessPast(since.Add(r.hold()))
+		if ready.Status == metav1.ConditionUnknown {
+			c.lost = &since
+			r.atUnlessPast(since.Add(r.hold()))
+		} else {
+			c.heard = since
+		}
 	}
 	selected, err := placement.Matches(c.object, r.mesh.Spec.ClusterAffinity)
 	if err != nil {
 		r.affinity = err
 	}
-	if r.deleting() {
-		selected = false
-	}
-	owner := ""
-	if selected {
-		owner = r.owner(c.object)
-	}
 	switch {
-	case selected && c.member == nil && !controllerutil.ContainsFinalizer(c.object, names.ClusterFinalizer):
-		// Its execution namespace is made before it gets that finalizer.
-		c.phase = claimed
-		c.claim = fmt.Sprintf("cluster %s is just joining the federation; look whether controller-manager runs if it stays so", c.name)
-	case selected && owner == r.mesh.Name && (other == "" || c.member != nil):
-		c.phase = active
+	case r.deleting():
+		selected = false
 	case err != nil && ours:
 		c.phase = active // what cannot be decided leaves things as they are
-	case ours:
-		c.phase = leaving
-		if selected {
-			c.claim = fmt.Sprintf("Mesh %s has cluster %s, because it is older; take the cluster out of one of the two (spec.clusterAffinity)", owner, c.name)
-		}
-	case selected && owner == r.mesh.Name:
-		c.phase = claimed
-		c.claim = fmt.Sprintf("cluster %s is still in Mesh %s, which is about to leave it", c.name, other)
-	case selected:
-		c.phase = claimed
-		c.claim = fmt.Sprintf("Mesh %s has cluster %s, because it is older; take the cluster out of one of the two (spec.clusterAffinity)", owner, c.name)
-	default:
+		return true
+	}
+	owner, held := r.mesh.Name, false
+	if selected {
+		owner, held = r.owner(c, others)
+	}
+	switch {
+	case selected && c.object.Spec.SyncMode == clusterv1alpha1.Push:
+		c.phase, c.why = claimed, "PushMode"
+		c.claim = fmt.Sprintf("cluster %s is in Push mode: its agent runs beside the control plane and proves nothing about the cluster's own network; register it in Pull mode (fedctl register)", c.name)
+	case selected && c.member == nil && !controllerutil.ContainsFinalizer(c.object, names.ClusterFinalizer):
+		// Its execution namespace is made before it gets that finalizer.
+		c.phase, c.why = claimed, "Joining"
+		c.claim = fmt.Sprintf("cluster %s is just joining the federation; look whether controller-manager runs if it stays so", c.name)
+	case selected && owner == r.mesh.Name && !held:
+		c.phase = active
+	case !selected && !ours:
 		return false
+	default:
+		c.phase = leaving
+		if !ours {
+			c.phase = claimed
+		}
+		if selected && held && owner == r.mesh.Name {
+			c.claim = fmt.Sprintf("cluster %s is still in Mesh %s, which is about to leave it", c.name, others[0])
+		} else if selected {
+			c.claim = fmt.Sprintf("Mesh %s has cluster %s; take the cluster out of one of the two (spec.clusterAffinity)", owner, c.name)
+		}
+	}
+	if c.phase == claimed && ours {
+		c.phase = leaving
 	}
 	return true
 }
 
-// owner is the Mesh that has a cluster of all that select it: the oldest.
-func (r *round) owner(object *clusterv1alpha1.Cluster) string {
-	best := r.mesh
+// owner is the Mesh that has a cluster of all that select it: one whose MeshMember is
+// there, or else the oldest. Held says that there is a MeshMember of another that does
+// not select it any more.
+func (r *round) owner(c *cluster, others []string) (name string, held bool) {
+	best, bestHas := r.mesh, c.member != nil
 	for _, m := range r.picture.Meshes {
 		if m.Name == r.mesh.Name || !m.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if ok, err := placement.Matches(object, m.Spec.ClusterAffinity); err == nil && ok && older(m, best) {
-			best = m
+		ok, err := placement.Matches(c.object, m.Spec.ClusterAffinity)
+		has := slices.Contains(others, m.Name)
+		if err != nil && has {
+			ok = true
+		}
+		if ok && (has && !bestHas || has == bestHas && older(m, best)) {
+			best, bestHas = m, has
 		}
 	}
-	return best.Name
+	return best.Name, c.member == nil && len(others) > 0
 }
 
 func older(a, b *meshv1alpha1.Mesh) bool {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
@@ -21,9 +22,20 @@ func (r *round) wantedPairs() []link.Ordered {
 	pairs := link.All(clusters)
 	if r.mesh.Spec.Links == meshv1alpha1.LinksPlacement {
 		pairs = link.ByPlacement(clusters, r.picture.Placed)
+		// One that nothing asks for any more is held for a while: workloads come back.
+		for _, held := range r.picture.Held {
+			if _, found := slices.BinarySearchFunc(pairs, held, link.Compare); !found && r.byName[held.From] != nil && r.byName[held.To] != nil {
+				pairs = append(pairs, held)
+				slices.SortFunc(pairs, link.Compare)
+			}
+		}
+		if !r.picture.HeldUntil.IsZero() {
+			r.atUnlessPast(r.picture.HeldUntil)
+		}
 	}
 	return slices.DeleteFunc(pairs, func(pair link.Ordered) bool {
-		return r.byName[pair.From].phase != active && r.byName[pair.To].phase != active
+		from, to := r.byName[pair.From].phase, r.byName[pair.To].phase
+		return from == gone || to == gone || from != active && to != active
 	})
 }
 
@@ -31,7 +43,7 @@ func (r *round) wantedPairs() []link.Ordered {
 func (r *round) linkOf(c *cluster) *link.Cluster {
 	sum := &link.Cluster{
 		Name: c.name, Network: r.mesh.Spec.Network(c.name),
-		Lost: c.lost, Leaving: c.phase == leaving,
+		Lost: c.lost, Heard: c.heard, Leaving: c.phase == leaving,
 		Status: c.status(), CA: c.ca.state, CAMessage: c.ca.message,
 		GatewayMessage: failure(c.works[PartGateway]), Addresses: c.addresses,
 		TokenMessage: c.token.problem,
@@ -39,7 +51,10 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 	_, sum.IstiodMessage = c.trouble(meshv1alpha1.ConditionIstiodAnswers)
 	_, sum.NetworkMessage = c.trouble(meshv1alpha1.ConditionNetworkLabelled)
 	if c.phase == claimed {
-		sum.Claim = c.claim
+		sum.Claim, sum.ClaimReason = c.claim, c.why
+	}
+	if r.calm.After(sum.Heard) {
+		sum.Heard = r.calm
 	}
 	if sum.Status != nil && sum.Status.Istiod != nil {
 		sum.VersionMessage = remotesecret.CheckVersion(sum.Status.Istiod.Version)
@@ -52,6 +67,11 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 
 // evaluate says how all pairs stand.
 func (r *round) evaluate(wanted []link.Ordered) {
+	ready := map[link.Ordered]bool{}
+	for i := range r.mesh.Status.Links {
+		l := &r.mesh.Status.Links[i]
+		ready[link.Ordered{From: l.From, To: l.To}] = l.Phase == meshv1alpha1.LinkReady
+	}
 	for _, w := range wanted {
 		from, to := r.byName[w.From], r.byName[w.To]
 		there := from.works[PartPeer(to.name)]
@@ -66,13 +86,30 @@ func (r *round) evaluate(wanted []link.Ordered) {
 		// Without a MeshMember it is not the cluster that the secret was for: that one
 		// was unjoined, and another came under its name.
 		written := there != nil && to.member != nil
-		p := link.Pair{From: from.link, To: to.link, Written: written, SecretHash: to.secretHash(there)}
+		p := link.Pair{
+			From: from.link, To: to.link, Written: written, SecretHash: to.secretHash(there), SecretMessage: failure(there),
+			InUse: to.valid(r.now), Ready: ready[w], Disrupted: r.disrupted,
+		}
 		result := link.Evaluate(&p, r.hold(), r.now)
+		if r.crowded && !written {
+			result.Secret = false
+		}
 		if result.Recheck != nil {
 			r.at(*result.Recheck)
 		}
 		r.pairs = append(r.pairs, pair{from: from, to: to, result: result})
 	}
+}
+
+// valid are the hashes of remote secrets whose token is in use and has not ended.
+func (c *cluster) valid(now time.Time) []string {
+	var hashes []string
+	for _, g := range c.token.inUse.Generations {
+		if now.Before(g.Expires) {
+			hashes = append(hashes, g.Secret)
+		}
+	}
+	return hashes
 }
 
 // secretHash is the hash of the remote secret for a cluster that a peer is to have:

@@ -33,6 +33,10 @@ type Picture struct {
 	Tokens map[string]Token
 	// Placed is where propagated workloads are. Used when links are by placement.
 	Placed []link.Placed
+	// Held are pairs that were asked for until a while ago, HeldUntil when the first
+	// of them is not any more.
+	Held      []link.Ordered
+	HeldUntil time.Time
 }
 
 // Token is the token of a cluster's reader. It is secret.
@@ -62,6 +66,13 @@ type Write struct {
 	Object client.Object
 	// Was is the object as it is, of an Update.
 	Was client.Object
+	// Cluster that it is for; empty when it is for the mesh. When it fails none after
+	// it is to be made for that cluster; when it is for the mesh, none at all.
+	Cluster string
+	// Needs is another cluster, without whose writes this one is not to be made.
+	Needs string
+	// Last lets go of the Mesh. It needs all others.
+	Last bool
 }
 
 // Event is something that people want to see on the Mesh.
@@ -74,7 +85,8 @@ type Event struct {
 
 // Plan is what is to be done.
 type Plan struct {
-	// Writes in the order in which they are to be made.
+	// Writes in the order in which they are to be made. See Write.Cluster for what
+	// follows from one that fails.
 	Writes []Write
 	// Status of the Mesh after that.
 	Status meshv1alpha1.MeshStatus

@@ -24,8 +24,9 @@ func TestThreeClusters(t *testing.T) {
 	f.settle()
 	t.Logf("ready after %s: %d writes, %d of status", f.now.Sub(epoch), f.writes, f.status)
 	// The finalizer, the roots, and of each cluster a MeshMember, CA, reader, gateway
-	// and two remote secrets; and three changes of each MeshMember.
-	if objects := 1 + 1 + 3*6; f.writes > objects+3*4 {
+	// and two remote secrets; and changes of each MeshMember, and of the account once
+	// the CA may be written.
+	if objects := 1 + 1 + 3*6; f.writes > objects+3*5 {
 		t.Errorf("%d writes", f.writes)
 	}
 	writes, status, events := f.writes, f.status, len(f.events)

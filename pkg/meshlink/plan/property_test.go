@@ -74,6 +74,9 @@ func (w *world) lostFor(name string) time.Duration {
 
 // checkWrite is what has to hold before a write is made.
 func (w *world) checkWrite(write plan.Write) {
+	if member, ok := write.Object.(*meshv1alpha1.MeshMember); ok && write.Verb == plan.Update {
+		w.checkNetwork(member, write.Was.(*meshv1alpha1.MeshMember))
+	}
 	work, ok := write.Object.(*workv1alpha1.Work)
 	if !ok {
 		return
@@ -92,6 +95,30 @@ func (w *world) checkWrite(write plan.Write) {
 		}
 	case len(part) > 5 && part[:5] == "peer." && write.Verb == plan.Create:
 		w.checkLink(cluster, part[5:])
+	case len(part) > 5 && part[:5] == "peer." && write.Verb == plan.Delete:
+		w.checkWithdrawal(cluster, part[5:])
+	}
+}
+
+// checkWithdrawal: nothing is taken from a cluster that would not hear of it, if both
+// are to be linked.
+func (w *world) checkWithdrawal(from, to string) {
+	if w.silent(from) && w.selected(from) && w.selected(to) && w.member(to, "mesh1") != nil && w.meshes["mesh1"].Spec.Links == meshv1alpha1.LinksAll {
+		w.fail("%s>%s: withdrawn while nothing is heard of %s", from, to, from)
+	}
+}
+
+// silent says whether the cluster controller has found that nothing is heard.
+func (w *world) silent(name string) bool {
+	ready := meta.FindStatusCondition(w.fleet[name].Status.Conditions, clusterv1alpha1.ClusterConditionReady)
+	return ready.Status == metav1.ConditionUnknown
+}
+
+// checkNetwork: a cluster changes its network when nobody reads it.
+func (w *world) checkNetwork(member, was *meshv1alpha1.MeshMember) {
+	if member.Spec.Network != was.Spec.Network {
+		cluster, _ := names.ClusterOf(member.Namespace)
+		w.checkCleaning(cluster, "")
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
 )
 
+// maxClusters is how many clusters a Mesh can have: links are pairs, and all are in
+// one status.
+const maxClusters = 100
+
 // phase says what a cluster is to the Mesh.
 type phase int
 
@@ -36,8 +40,11 @@ type cluster struct {
 	name   string
 	object *clusterv1alpha1.Cluster // nil when there is none
 	phase  phase
-	claim  string
+	// claim says why it cannot be had, why is that in one word.
+	claim, why string
+	// lost is since when nothing is heard of it, heard since when something is.
 	lost   *time.Time
+	heard  time.Time
 	member *meshv1alpha1.MeshMember // nil when there is none
 	works  map[string]*workv1alpha1.Work
 
@@ -105,6 +112,11 @@ type round struct {
 	byName   map[string]*cluster
 	missing  []string // clusters that are named and not there
 	affinity error    // why nothing is selected
+	// disrupted says that most clusters are lost at once, crowded that there are too
+	// many.
+	disrupted, crowded bool
+	// calm is since when they are not any more; zero for long ago.
+	calm time.Time
 
 	store    *trust.Store // nil when there is none, see problem
 	external *trust.External
@@ -112,7 +124,7 @@ type round struct {
 	notice   string  // about the root, for people
 	barrier  trust.Barrier
 
-	readerManifests []workv1alpha1.Manifest
+	accounts map[meshv1alpha1.MeshSecretAccess][]workv1alpha1.Manifest
 
 	pairs []pair
 	again time.Time

@@ -3,9 +3,11 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,19 +25,65 @@ func (r *round) status() meshv1alpha1.MeshStatus {
 			status.Clusters = append(status.Clusters, r.clusterStatus(c))
 		}
 	}
+	texts := 0
 	for i := range r.pairs {
-		status.Links = append(status.Links, r.linkStatus(&r.pairs[i]))
+		l := r.linkStatus(&r.pairs[i])
+		if l.Message != "" {
+			if texts++; texts > maxTexts {
+				l.Message = "" // the condition of the cluster has it
+			}
+		}
+		l.Message = clip(l.Message)
+		status.Links = append(status.Links, l)
 	}
 	ready := r.ready(&status)
 	ready.ObservedGeneration = r.mesh.Generation
-	status.Conditions = r.conditions(r.mesh.Status.Conditions, ready)
+	set := []metav1.Condition{ready}
+	if disrupted := r.disruptedCondition(); disrupted != nil {
+		set = append(set, *disrupted)
+	}
+	status.Conditions = r.conditions(r.mesh.Status.Conditions, set...)
 	return status
+}
+
+const (
+	// maxTexts is how many links say in words what they lack, and maxText how long
+	// that is, in bytes: all links are in one object.
+	maxTexts, maxText = 200, 200
+	// maxMessage is how long a condition's message may be.
+	maxMessage = 2048
+)
+
+func clip(text string) string { return clipTo(text, maxText) }
+
+// clipTo cuts a text at the end of a character.
+func clipTo(text string, most int) string {
+	const mark = "..."
+	if len(text) <= most {
+		return text
+	}
+	cut := most - len(mark)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + mark
+}
+
+// word is a reason as conditions may have it: agents' words come in here.
+var word = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,254}[A-Za-z0-9_])?$`)
+
+func reasonOf(reason string) string {
+	if word.MatchString(reason) {
+		return reason
+	}
+	return "Other"
 }
 
 // conditions sets some, with the time of those before that said the same.
 func (r *round) conditions(before []metav1.Condition, set ...metav1.Condition) []metav1.Condition {
 	var out []metav1.Condition
 	for _, condition := range set {
+		condition.Reason, condition.Message = reasonOf(condition.Reason), clipTo(condition.Message, maxMessage)
 		condition.LastTransitionTime = metav1.NewTime(r.now.UTC().Truncate(time.Second))
 		if was := meta.FindStatusCondition(before, condition.Type); was != nil && was.Status == condition.Status {
 			condition.LastTransitionTime = was.LastTransitionTime
@@ -74,6 +122,9 @@ func (r *round) linkStatus(p *pair) meshv1alpha1.MeshLink {
 		From: p.from.name, To: p.to.name, Phase: p.result.Phase, Step: p.result.Step,
 		Reason: p.result.Reason, Message: p.result.Message,
 	}
+	if l.Reason != "" {
+		l.Reason = reasonOf(l.Reason)
+	}
 	if seen := p.from.seen(p.to.name); seen != nil {
 		for i := range seen.Proofs {
 			since := seen.Proofs[i].Since
@@ -110,6 +161,21 @@ func (r *round) clusterStatus(c *cluster) meshv1alpha1.MeshCluster {
 	}
 	s.Conditions = r.conditions(before, set...)
 	return s
+}
+
+// disruptedCondition says that most clusters are lost, or were a short while ago; nil
+// when that is long ago.
+func (r *round) disruptedCondition() *metav1.Condition {
+	switch {
+	case r.disrupted:
+		c := judged(meshv1alpha1.ConditionDisrupted, true, "MostAreLost", "nothing is heard of most clusters at once, which is rather about the federation than about them; none is withdrawn")
+		return &c
+	case r.calm.IsZero():
+		return nil
+	default:
+		c := judged(meshv1alpha1.ConditionDisrupted, false, "MostAreBack", "clusters that are still lost are withdrawn after the hold time")
+		return &c
+	}
 }
 
 func judged(kind string, ok bool, reason, message string) metav1.Condition {
@@ -156,7 +222,8 @@ func (r *round) leavingMessage(c *cluster) string {
 
 func (r *round) trusted(c *cluster) metav1.Condition {
 	const kind = meshv1alpha1.ConditionTrusted
-	return judged(kind, c.ca.reason == "InEffect" || c.ca.reason == "IntermediateNotTaken", cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
+	trusted := []string{"InEffect", "IntermediateNotTaken", "Changing"}
+	return judged(kind, slices.Contains(trusted, c.ca.reason), cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
 }
 
 func (r *round) gatewayReady(c *cluster) metav1.Condition {
@@ -229,24 +296,24 @@ func (r *round) problems(status *meshv1alpha1.MeshStatus) []problem {
 	if r.problem.reason != "" {
 		all = append(all, r.problem)
 	}
+	if r.crowded {
+		all = append(all, problem{"TooManyClusters", fmt.Sprintf("spec.clusterAffinity selects more than %d clusters, which is what a Mesh can have; no links are added. Make several Meshes of them", maxClusters)})
+	}
 	for _, name := range r.missing {
 		all = append(all, problem{"ClusterMissing", fmt.Sprintf("spec.clusterAffinity names cluster %s, which is not in the federation; join it, or remove the name", name)})
 	}
 	if len(status.Clusters) == 0 && !r.deleting() && len(all) == 0 {
 		all = append(all, problem{"NoClusters", "spec.clusterAffinity selects no cluster; look at \"kubectl get clusters --show-labels\""})
 	}
-	links := slices.Clone(status.Links)
-	slices.SortStableFunc(links, func(a, b meshv1alpha1.MeshLink) int {
-		return slices.Index(steps, a.Step) - slices.Index(steps, b.Step)
+	pairs := slices.DeleteFunc(slices.Clone(r.pairs), func(p pair) bool { return p.result.Phase == meshv1alpha1.LinkReady })
+	slices.SortStableFunc(pairs, func(a, b pair) int {
+		return slices.Index(steps, a.result.Step) - slices.Index(steps, b.result.Step)
 	})
-	found := false
-	for i := range links {
-		if l := &links[i]; l.Phase != meshv1alpha1.LinkReady {
-			found = true
-			all = append(all, problem{cmp.Or(l.Reason, "LinkNotReady"), fmt.Sprintf("link from %s to %s, step %s: %s", l.From, l.To, l.Step, l.Message)})
-		}
+	for i := range pairs {
+		p := &pairs[i]
+		all = append(all, problem{cmp.Or(p.result.Reason, "LinkNotReady"), fmt.Sprintf("link from %s to %s, step %s: %s", p.from.name, p.to.name, p.result.Step, p.result.Message)})
 	}
-	if found {
+	if len(pairs) > 0 {
 		return all // what clusters lack shows in links
 	}
 	for i := range status.Clusters {

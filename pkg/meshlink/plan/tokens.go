@@ -13,6 +13,10 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 )
 
+// maxInUse is how many tokens of a cluster can be in use. At half of their lives the
+// third is made when the first ends.
+const maxInUse = 4
+
 // server is where peers reach the API server of a cluster; empty when only its agent
 // can say.
 func (r *round) server(c *cluster) string {
@@ -51,6 +55,10 @@ func (r *round) readToken(c *cluster) error {
 		}
 	}
 	if given.Token == nil {
+		return nil
+	}
+	if len(c.token.inUse.Generations) >= maxInUse && !slices.ContainsFunc(c.token.inUse.Generations, func(g remotesecret.Generation) bool { return g.Token == given.Hash() }) {
+		c.token.problem = fmt.Sprintf("it has made a token, and %d earlier ones are still in use; look why its peers do not take later ones", maxInUse)
 		return nil
 	}
 	token := *given.Token
@@ -168,10 +176,12 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 		return after
 	}
 	for _, former := range r.clusters {
-		if former.phase != gone || !r.linked(former.name, c.name) {
+		// One without a MeshMember that was in the mesh came under the name of another.
+		again := former.phase == active && former != c && former.member == nil && r.linked(former.name, c.name)
+		if former.phase != gone && !again || !r.mayHave(former, c) {
 			continue
 		}
-		if former.object != nil && after != nil && !after.Before(former.object.DeletionTimestamp.Time) {
+		if former.object != nil && !again && after != nil && !after.Before(former.object.DeletionTimestamp.Time) {
 			continue // it was asked for when the cluster began to go
 		}
 		// Seconds are what is stored.
@@ -181,9 +191,25 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 	return after
 }
 
-// linked says whether the status has a link.
+// mayHave says whether a cluster could have a remote secret for another.
+func (r *round) mayHave(former, c *cluster) bool {
+	if r.linked(former.name, c.name) || former.works[PartPeer(c.name)] != nil {
+		return true
+	}
+	if former.member == nil {
+		return false
+	}
+	return slices.ContainsFunc(former.member.Status.Peers, func(p meshv1alpha1.MemberPeerStatus) bool { return p.Name == c.name && p.SecretHash != "" }) ||
+		slices.ContainsFunc(former.member.Spec.Peers, func(p meshv1alpha1.MemberPeer) bool { return p.Name == c.name && p.SecretHash != "" })
+}
+
+// linked says whether the status has a link that came so far that there was a remote
+// secret for it.
 func (r *round) linked(from, to string) bool {
-	return slices.ContainsFunc(r.mesh.Status.Links, func(l meshv1alpha1.MeshLink) bool { return l.From == from && l.To == to })
+	before := slices.Index(steps, meshv1alpha1.StepSecret)
+	return slices.ContainsFunc(r.mesh.Status.Links, func(l meshv1alpha1.MeshLink) bool {
+		return l.From == from && l.To == to && (l.Phase != meshv1alpha1.LinkPending || slices.Index(steps, l.Step) >= before)
+	})
 }
 
 // reader is MeshMember.spec.reader of a cluster as it is to be; nil when nobody is to
@@ -191,7 +217,7 @@ func (r *round) linked(from, to string) bool {
 func (r *round) reader(c *cluster) *meshv1alpha1.MemberReader {
 	there := c.member != nil && c.member.Spec.Reader != nil
 	switch {
-	case there && len(r.readers(c)) > 0: // it lasts as long as somebody uses it
+	case there && (len(r.readers(c)) > 0 || len(r.stillReading(c)) > 0): // as long as somebody uses it
 	case !c.read, !c.ca.verdict.Write && !there:
 		return nil
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,7 @@ import (
 const (
 	reasonTrustMissing  = "TrustSecretMissing"
 	reasonTrustUnusable = "TrustSecretUnusable"
+	reasonTrustOutdated = "TrustSecretOutdated"
 	reasonExternal      = "ExternalCAUnusable"
 )
 
@@ -41,11 +43,17 @@ func (r *round) trust() error {
 			r.problem = problem{reasonTrustUnusable, fmt.Sprintf("Secret %s with the roots of the mesh: %v. Until it is restored from a backup nothing is signed; what clusters have stays", secret, err)}
 			return nil
 		}
+		if old := r.outdated(store); old != "" {
+			r.problem = problem{reasonTrustOutdated, fmt.Sprintf("Secret %s %s. Restore the newer one; until then nothing is signed, and what clusters have stays", secret, old)}
+			return nil
+		}
 		r.store = store
 	case r.hadTrust():
-		r.problem = problem{reasonTrustMissing, fmt.Sprintf("Secret %s with the roots of the mesh is gone. Restore it from a backup; until then nothing is signed, and what clusters have stays. If there is none, delete the Mesh, delete istio-system/%s in every member, and make the Mesh anew", secret, trust.CACertsSecret)}
+		r.problem = problem{reasonTrustMissing, fmt.Sprintf("Secret %s with the roots of the mesh is gone. Restore it from a backup; until then nothing is signed, and what clusters have stays. If there is none, delete the Mesh and make it anew with spec.trust.adopt: true, which replaces istio-system/%s in every member", secret, trust.CACertsSecret)}
 		return nil
 	case r.deleting():
+		return nil
+	case !r.mayBegin():
 		return nil
 	default:
 		return r.firstRoot()
@@ -63,6 +71,51 @@ func (r *round) trust() error {
 	r.store, r.barrier = r.store.With(state), barrier
 	r.expectEnd()
 	return nil
+}
+
+// outdated says why a store is an earlier one than the federation has had; empty when
+// it is not. It looks at what the federation itself has written: what a single cluster
+// reports does not stop all.
+func (r *round) outdated(store *trust.Store) string {
+	if status := r.mesh.Status.Trust; status != nil && status.RootGeneration > store.State.Generation {
+		return fmt.Sprintf("has root %d, and the mesh has had root %d, %s", store.State.Generation, status.RootGeneration, shortRoots(fingerprints(status.Roots)))
+	}
+	for _, c := range r.clusters {
+		_, roots := issued(c.works[PartCA], r.now)
+		for _, root := range roots {
+			if !store.State.Knows(root) {
+				return fmt.Sprintf("has not root %s, which cluster %s was given", root.Short(), c.name)
+			}
+		}
+	}
+	return ""
+}
+
+// mayBegin says whether a first root may be made: when all clusters that are heard of
+// have said what they have for a CA, and none has one of a Mesh of this name. An agent
+// that never reports is waited for no longer than the hold time.
+func (r *round) mayBegin() bool {
+	may := true
+	for _, c := range r.clusters {
+		if c.phase != active || c.lost != nil {
+			continue
+		}
+		status := c.status()
+		switch {
+		case status != nil && status.CACerts != nil && status.CACerts.Mesh == r.mesh.Name && !r.mesh.Spec.Trust.Adopt:
+			r.problem = problem{reasonTrustMissing, fmt.Sprintf("cluster %s has a Secret istio-system/%s of a Mesh %s with %s, and Secret %s/%s with that root is not there. Restore it from a backup, or set spec.trust.adopt: true to replace what clusters have",
+				c.name, trust.CACertsSecret, r.mesh.Name, shortRoots(fingerprints(status.CACerts.Roots)), names.SystemNamespace, meshv1alpha1.TrustSecretName(r.mesh.Name))}
+			return false
+		case status != nil && status.CACerts != nil:
+		case c.member == nil:
+			may = false
+		default:
+			until := c.member.CreationTimestamp.Add(r.hold())
+			may = may && !r.now.Before(until)
+			r.atUnlessPast(until)
+		}
+	}
+	return may
 }
 
 // hadTrust says whether the mesh has had roots before.
@@ -123,7 +176,10 @@ func (r *round) begin() error {
 			return nil
 		}
 		root := r.external.Root
+		current := r.store.Roots[state.Current]
 		switch fingerprint := root.Fingerprint(); {
+		case fingerprint != state.Current && current != nil && bytes.Equal(current.Certificate.RawSubjectPublicKeyInfo, root.Certificate.RawSubjectPublicKeyInfo):
+			r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s/%s has another certificate of the root %s with the same key; nobody could tell which of the two a certificate is under. Make the next root with a key of its own", spec.SecretRef.Namespace, spec.SecretRef.Name, state.Current.Short())}
 		case fingerprint == state.Current || fingerprint == state.Next:
 			// Its key may have been added, or taken away.
 			with := *r.store
@@ -139,6 +195,9 @@ func (r *round) begin() error {
 			return r.change(root)
 		}
 		return nil
+	}
+	if spec.RootGeneration < state.Generation {
+		r.notice = fmt.Sprintf("the mesh has root %d already, and spec.trust.rootGeneration is %d; for another root write %d", state.Generation, spec.RootGeneration, state.Generation+1)
 	}
 	if spec.RootGeneration <= state.Generation || state.Stage != trust.Steady {
 		return nil

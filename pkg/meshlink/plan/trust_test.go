@@ -1,6 +1,9 @@
 package plan_test
 
 import (
+	"crypto/rand"
+	"crypto/x509"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -228,4 +231,23 @@ func TestRenewal(t *testing.T) {
 	if together {
 		t.Error("roots and intermediate changed together")
 	}
+}
+
+// prolonged is the data of a Secret with another certificate for the key of a root.
+func prolonged(t *testing.T, root *trust.Authority, now time.Time) map[string][]byte {
+	template := *root.Certificate
+	template.SerialNumber, template.NotAfter = big.NewInt(7), now.Add(2*trust.RootLifetime)
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, root.Key.Public(), root.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := trust.EncodeKey(root.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{trust.RootCertKey: trust.Bundle(cert), trust.RootKeyKey: key}
 }

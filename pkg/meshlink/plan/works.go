@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 )
 
@@ -40,29 +42,26 @@ func encode(object runtime.Object) ([]byte, error) {
 	return json.Marshal(content)
 }
 
-// sameWork says whether a stored Work is as it is to be.
+// sameWork says whether a stored Work is as it is to be, in what is ours: labels and
+// annotations of others, and whether it is suspended, are not.
 func sameWork(stored, wanted *workv1alpha1.Work) bool {
-	return stored.Labels != nil && subset(wanted.Labels, stored.Labels) &&
-		maps.Equal(noEmpty(wanted.Annotations), noEmpty(stored.Annotations)) &&
+	return stored.Labels[meshv1alpha1.MeshLabel] == wanted.Labels[meshv1alpha1.MeshLabel] &&
+		stored.Annotations[names.ConflictResolutionAnnotation] == wanted.Annotations[names.ConflictResolutionAnnotation] &&
 		apiequality.Semantic.DeepEqual(stored.Spec.PreserveResourcesOnDeletion, wanted.Spec.PreserveResourcesOnDeletion) &&
-		apiequality.Semantic.DeepEqual(stored.Spec.SuspendDispatching, wanted.Spec.SuspendDispatching) &&
 		sameManifests(stored.Spec.Workload.Manifests, wanted.Spec.Workload.Manifests)
 }
 
-func noEmpty(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
+// updated is a stored Work as it is to be.
+func updated(stored, wanted *workv1alpha1.Work) *workv1alpha1.Work {
+	work := stored.DeepCopy()
+	metav1.SetMetaDataLabel(&work.ObjectMeta, meshv1alpha1.MeshLabel, wanted.Labels[meshv1alpha1.MeshLabel])
+	delete(work.Annotations, names.ConflictResolutionAnnotation)
+	if resolution := wanted.Annotations[names.ConflictResolutionAnnotation]; resolution != "" {
+		metav1.SetMetaDataAnnotation(&work.ObjectMeta, names.ConflictResolutionAnnotation, resolution)
 	}
-	return m
-}
-
-func subset(some, all map[string]string) bool {
-	for key, value := range some {
-		if got, ok := all[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
+	work.Spec.PreserveResourcesOnDeletion = wanted.Spec.PreserveResourcesOnDeletion
+	work.Spec.Workload = wanted.Spec.Workload
+	return work
 }
 
 // sameManifests compares what manifests say, not how it is spelled.

@@ -33,36 +33,59 @@ func (r *round) writes() (writes []Write, finished bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
+		for _, part := range [][]Write{withdrawals, cas, additions, removals} {
+			for i := range part {
+				part[i].Cluster = c.name
+			}
+		}
 		writes = append(writes, withdrawals...)
 		after = append(after, cas...)
 		last = append(last, additions...)
 		last = append(last, removals...)
 	}
 	writes = append(writes, after...)
+	// What is there before what is new: a cluster that comes under the name of another
+	// is known by having no MeshMember, until its peers renew their tokens.
+	var members []Write
 	for _, c := range r.clusters {
-		add(r.memberWrite(c))
+		if write := r.memberWrite(c); write != nil {
+			write.Cluster = c.name
+			members = append(members, *write)
+		}
 	}
+	slices.SortStableFunc(members, func(a, b Write) int { return order(b.Verb) - order(a.Verb) })
+	writes = append(writes, members...)
 	// Additions of all before removals of any.
 	slices.SortStableFunc(last, func(a, b Write) int { return order(a.Verb) - order(b.Verb) })
 	writes = append(writes, last...)
 	remains := false
 	for _, c := range r.clusters {
-		rest := r.rest(c)
-		writes = append(writes, rest...)
+		for _, write := range r.rest(c) {
+			write.Cluster = c.name
+			writes = append(writes, write)
+		}
 		remains = remains || c.phase == leaving && !c.left
 	}
 	if r.deleting() && !remains {
-		add(r.finalizer(controllerutil.RemoveFinalizer))
+		if write := r.finalizer(controllerutil.RemoveFinalizer); write != nil {
+			write.Last = true
+			writes = append(writes, *write)
+		}
 		finished = true
 	}
 	return writes, finished, nil
 }
 
+// order of what is written of one kind: updates and what is new, then what goes.
 func order(verb Verb) int {
-	if verb == Delete {
+	switch verb {
+	case Create:
+		return 0
+	case Update:
 		return 1
+	default:
+		return 2
 	}
-	return 0
 }
 
 // finalizer is the write that adds or removes it, nil when that changes nothing.
@@ -92,10 +115,10 @@ func (r *round) workWrites(c *cluster) (withdrawals, ca, additions, removals []W
 			if sameWork(there, work) {
 				continue
 			}
-			changed := there.DeepCopy()
-			changed.Labels[meshv1alpha1.MeshLabel] = r.mesh.Name
-			changed.Annotations, changed.Spec = work.Annotations, work.Spec
-			write = Write{Verb: Update, Object: changed, Was: there}
+			write = Write{Verb: Update, Object: updated(there, work), Was: there}
+		}
+		if peer := peerOf(part); peer != "" {
+			write.Needs = peer // that the token is in use has to be stored first
 		}
 		if part == PartCA {
 			ca = append(ca, write)

@@ -2,12 +2,9 @@ package remotesecret
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,33 +38,6 @@ type Token struct {
 	Server string
 	// Expires is when Bearer ends.
 	Expires time.Time
-}
-
-// ParseToken reads the Secret that the agent of a peer leaves in its execution
-// namespace. ErrToken when something is missing in it or cannot be true.
-func ParseToken(data map[string][]byte) (*Token, error) {
-	fail := func(key, problem string) (*Token, error) {
-		return nil, fmt.Errorf("key %s: %w: %s", key, ErrToken, problem)
-	}
-	token := &Token{
-		Bearer: strings.TrimSpace(string(data[meshv1alpha1.ReaderTokenKey])),
-		CA:     data[meshv1alpha1.ReaderCAKey],
-		Server: string(data[meshv1alpha1.ReaderServerKey]),
-	}
-	if token.Bearer == "" || strings.ContainsAny(token.Bearer, " \t\r\n") {
-		return fail(meshv1alpha1.ReaderTokenKey, "it is empty or no token")
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(token.CA) {
-		return fail(meshv1alpha1.ReaderCAKey, "there is no certificate in it; istiod would send the token to anybody")
-	}
-	server, err := url.Parse(token.Server)
-	if err != nil || server.Scheme != "https" || server.Hostname() == "" || server.User != nil {
-		return fail(meshv1alpha1.ReaderServerKey, "it is not the https URL of an API server; write one into spec.remoteAccess.servers of the Mesh")
-	}
-	if token.Expires, err = time.Parse(time.RFC3339, string(data[meshv1alpha1.ReaderExpiresKey])); err != nil {
-		return fail(meshv1alpha1.ReaderExpiresKey, "it is not a time (RFC 3339)")
-	}
-	return token, nil
 }
 
 // Data is the reverse of ParseToken.

@@ -1,10 +1,13 @@
 package remotesecret
 
 import (
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,20 +75,36 @@ func TestSecret(t *testing.T) {
 
 func TestParseToken(t *testing.T) {
 	ca := testCA(t)
-	valid := &Token{Bearer: "a.b.c", CA: ca, Server: "https://203.0.113.7:6443", Expires: epoch}
+	// Ends a second before the time that is said, as a token may.
+	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, epoch.Unix()-1))
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x")}))
+	valid := &Token{Bearer: "a." + claims + ".c", CA: ca, Server: "https://203.0.113.7:6443", Expires: epoch}
 	cases := map[string]struct {
 		reason string
 		key    string
 		text   string
 		want   error
 	}{
-		"Valid":     {reason: "It comes back as it was."},
-		"NoToken":   {reason: "istiod would come as anonymous.", key: meshv1alpha1.ReaderTokenKey, want: ErrToken},
-		"TwoLines":  {reason: "That is no token.", key: meshv1alpha1.ReaderTokenKey, text: "a\nb", want: ErrToken},
-		"NoCA":      {reason: "The token would go to whoever answers.", key: meshv1alpha1.ReaderCAKey, text: "x", want: ErrToken},
-		"PlainHTTP": {reason: "Everybody on the way could read the token.", key: meshv1alpha1.ReaderServerKey, text: "http://203.0.113.7", want: ErrToken},
-		"NoServer":  {reason: "There is nobody to ask.", key: meshv1alpha1.ReaderServerKey, want: ErrToken},
-		"NoEnd":     {reason: "It could not be renewed in time.", key: meshv1alpha1.ReaderExpiresKey, text: "soon", want: ErrToken},
+		"Valid":      {reason: "It comes back as it was."},
+		"NoToken":    {reason: "istiod would come as anonymous.", key: meshv1alpha1.ReaderTokenKey, want: ErrToken},
+		"TwoLines":   {reason: "That is no token.", key: meshv1alpha1.ReaderTokenKey, text: "a\nb", want: ErrToken},
+		"NoCA":       {reason: "The token would go to whoever answers.", key: meshv1alpha1.ReaderCAKey, text: "x", want: ErrToken},
+		"PlainHTTP":  {reason: "Everybody on the way could read the token.", key: meshv1alpha1.ReaderServerKey, text: "http://203.0.113.7", want: ErrToken},
+		"NoServer":   {reason: "There is nobody to ask.", key: meshv1alpha1.ReaderServerKey, want: ErrToken},
+		"LongToken":  {reason: "It would fill what all peers get.", key: meshv1alpha1.ReaderTokenKey, text: strings.Repeat("a", 16<<10+1), want: ErrToken},
+		"BytesToken": {reason: "It goes into a header.", key: meshv1alpha1.ReaderTokenKey, text: "a\x00b", want: ErrToken},
+		"Opaque":     {reason: "It need not say when it ends.", key: meshv1alpha1.ReaderTokenKey, text: "abc"},
+		"LongCA":     {reason: "So would a CA.", key: meshv1alpha1.ReaderCAKey, text: strings.Repeat(string(ca), 64<<10/len(ca)+1), want: ErrToken},
+		"KeyInCA":    {reason: "All peers would read it.", key: meshv1alpha1.ReaderCAKey, text: string(ca) + key, want: ErrToken},
+		"Bundle":     {reason: "A CA that is being changed is two.", key: meshv1alpha1.ReaderCAKey, text: string(ca) + "# the next one\n" + string(ca)},
+		"LongURL":    {reason: "And a URL.", key: meshv1alpha1.ReaderServerKey, text: "https://a/" + strings.Repeat("a", 2<<10), want: ErrToken},
+		"Query":      {reason: "Paths are put after it.", key: meshv1alpha1.ReaderServerKey, text: "https://203.0.113.7?", want: ErrToken},
+		"Fragment":   {reason: "Paths after it would be dropped.", key: meshv1alpha1.ReaderServerKey, text: "https://203.0.113.7#a", want: ErrToken},
+		"Password":   {reason: "It would take the place of the token.", key: meshv1alpha1.ReaderServerKey, text: "https://a:b@203.0.113.7", want: ErrToken},
+		"Year10000":  {reason: "It could not be stored.", key: meshv1alpha1.ReaderExpiresKey, text: "9999-12-31T23:59:59-12:00", want: ErrToken},
+		"NeverEnds":  {reason: "It would be in use for ever.", key: meshv1alpha1.ReaderExpiresKey, text: "2200-01-01T00:00:00Z", want: ErrToken},
+		"Later":      {reason: "The token says when it ends.", key: meshv1alpha1.ReaderExpiresKey, text: epoch.Add(time.Hour).Format(time.RFC3339), want: ErrToken},
+		"NoEnd":      {reason: "It could not be renewed in time.", key: meshv1alpha1.ReaderExpiresKey, text: "soon", want: ErrToken},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +116,7 @@ func TestParseToken(t *testing.T) {
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("%s Got error %v", tc.reason, err)
 			}
-			if err == nil {
+			if err == nil && tc.key == "" {
 				if diff := cmp.Diff(valid, got); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 				}

@@ -11,6 +11,10 @@ type Found struct {
 	Mesh string
 	// Roots of its root-cert.pem.
 	Roots []Fingerprint
+	// Unknown says that it was made by a Mesh of this name, and under roots that
+	// this Mesh has never had: in another federation, or in an earlier life of this
+	// one.
+	Unknown bool
 }
 
 // Verdict says whether a CA may be written into a cluster.
@@ -35,21 +39,28 @@ const (
 	CAForeign = "ForeignCA"
 	// CAOtherMesh: it is another Mesh's.
 	CAOtherMesh = "OtherMesh"
+	// CAUnknownRoots: it is that of a Mesh of the same name with other roots.
+	CAUnknownRoots = "UnknownRoots"
 	// CAUnknown: the cluster has not reported what it has.
 	CAUnknown = "NotReported"
 )
 
 // Judge says whether the CA of a mesh may be written into a cluster with what was
 // found there; nil when the cluster has not reported. What the Mesh did not make
-// is overwritten only with adopt, and what another Mesh made never is.
+// is overwritten only with adopt, and what another Mesh made never is. A name is not
+// enough to be the same Mesh: the roots have to be known.
 func Judge(mesh, cluster string, found *Found, adopt bool) Verdict {
 	switch {
 	case found == nil:
 		return Verdict{Reason: CAUnknown, Message: fmt.Sprintf("cluster %s has not reported whether there is a Secret istio-system/%s; nothing is written over it unseen: look whether its agent runs and knows this Mesh", cluster, CACertsSecret)}
 	case !found.Exists:
 		return Verdict{Write: true, Reason: CAAbsent}
-	case found.Mesh == mesh:
+	case found.Mesh == mesh && !found.Unknown:
 		return Verdict{Write: true, Reason: CAOurs}
+	case found.Mesh == mesh && adopt:
+		return Verdict{Write: true, Reason: CAAdopted}
+	case found.Mesh == mesh:
+		return Verdict{Reason: CAUnknownRoots, Message: fmt.Sprintf("cluster %s has a Secret istio-system/%s that a Mesh %s has made with %s, which this Mesh has never had: it is that of another federation, or the roots of this one were restored from an older backup. Restore the newer roots; or delete the Secret, or set spec.trust.adopt: true, and it is replaced; istiod there then has to be restarted", cluster, CACertsSecret, mesh, short(found.Roots))}
 	case found.Mesh != "":
 		return Verdict{Reason: CAOtherMesh, Message: fmt.Sprintf("the Secret istio-system/%s of cluster %s is that of Mesh %s; take the cluster out of one of the two Meshes", CACertsSecret, cluster, found.Mesh)}
 	case adopt:

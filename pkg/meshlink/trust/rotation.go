@@ -44,6 +44,9 @@ type State struct {
 	Next Fingerprint `json:"next,omitempty"`
 	// Settling is since when every cluster has the stage in effect.
 	Settling *time.Time `json:"settling,omitempty"`
+	// Former are roots that the mesh has had before Current. What is under them was
+	// made by this mesh, and is not trusted any more.
+	Former []Fingerprint `json:"former,omitempty"`
 }
 
 // Want is what a cluster has to have in effect.
@@ -67,7 +70,12 @@ func (s State) Begin(next Fingerprint) (State, error) {
 	if next == s.Current {
 		return s, nil
 	}
-	return State{Generation: s.Generation + 1, Stage: TrustBoth, Current: s.Current, Next: next}, nil
+	return State{Generation: s.Generation + 1, Stage: TrustBoth, Current: s.Current, Next: next, Former: s.Former}, nil
+}
+
+// Knows says whether a root is, or was, one of the mesh's.
+func (s State) Knows(root Fingerprint) bool {
+	return root != "" && (root == s.Current || root == s.Next || slices.Contains(s.Former, root))
 }
 
 // Want is what every cluster has to have in effect in this state.
@@ -93,6 +101,8 @@ func (s State) next() State {
 	case SignNew:
 		s.Stage = TrustNew
 	case TrustNew:
+		former := slices.DeleteFunc(slices.Clone(s.Former), func(f Fingerprint) bool { return f == s.Next })
+		s.Former = append(former, s.Current)
 		s.Stage, s.Current, s.Next = Steady, s.Next, ""
 	}
 	return s
@@ -129,23 +139,27 @@ type Report struct {
 // Advance goes on to the next stage if the barrier of this one is open: every
 // cluster that was given a CA has the stage in effect, and that has been so for
 // settle, the longest lifetime of workload certificates in the mesh. After that
-// time no workload has roots or a certificate from before the stage. It goes on
-// by one stage at most.
+// time no workload has roots or a certificate from before the stage. While it is not
+// known what a cluster has in effect the barrier stays shut, and the time goes on; it
+// begins anew when something else is in effect. It goes on by one stage at most.
 func Advance(s State, reports []Report, now time.Time, settle time.Duration) (State, Barrier) {
 	barrier := Barrier{Stage: s.Stage}
 	if s.Stage == Steady {
 		return s, barrier
 	}
-	want := s.Want()
+	want, other := s.Want(), false
 	for i := range reports {
 		if r := &reports[i]; r.Given && !r.Effect.has(want) {
 			barrier.Holding = append(barrier.Holding, holder(s, r))
+			other = other || r.Effect != nil
 		}
 	}
 	slices.SortFunc(barrier.Holding, func(a, b Holder) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	switch {
 	case len(barrier.Holding) > 0:
-		s.Settling = nil
+		if other {
+			s.Settling = nil
+		}
 		return s, barrier
 	case s.Stage == TrustNew:
 		// Nothing is taken away any more that a workload could still need.

@@ -29,7 +29,7 @@ func TestAdvance(t *testing.T) {
 	state := func(stage Stage, settling *time.Time) State {
 		return State{Generation: 2, Stage: stage, Current: fpOld, Next: fpNew, Settling: settling}
 	}
-	steady := State{Generation: 2, Stage: Steady, Current: fpNew}
+	steady := State{Generation: 2, Stage: Steady, Current: fpNew, Former: []Fingerprint{fpOld}}
 	both, signNew, newAlone := effect(fpOld, fpOld, fpNew), effect(fpNew, fpOld, fpNew), effect(fpNew, fpNew)
 	all := func(e *Effect) []Report { return []Report{report("ap", e), report("eu", e)} }
 	cases := map[string]struct {
@@ -47,10 +47,12 @@ func TestAdvance(t *testing.T) {
 		"BothSettled":   {reason: "Every workload trusts the new root.", state: state(TrustBoth, at(-LeafLifetime)), reports: all(both), want: state(SignNew, nil)},
 		"BothHeld":      {reason: "ap does not trust the new root.", state: state(TrustBoth, nil), reports: []Report{report("ap", effect(fpOld, fpOld)), report("eu", both)}, want: state(TrustBoth, nil), holding: []string{"ap RootsNotInEffect"}},
 		"FellBack":      {reason: "What was in effect is not any more: time begins anew.", state: state(TrustBoth, at(-LeafLifetime)), reports: []Report{report("ap", effect(fpOld, fpOld)), report("eu", both)}, want: state(TrustBoth, nil), holding: []string{"ap RootsNotInEffect"}},
+		"Silent":        {reason: "An istiod that restarts does not begin the day anew.", state: state(TrustBoth, at(-time.Hour)), reports: []Report{{Cluster: "ap", Given: true}, report("eu", both)}, want: state(TrustBoth, at(-time.Hour)), holding: []string{"ap NotReported"}},
+		"SilentLong":    {reason: "Nobody knows what ap trusts.", state: state(TrustBoth, at(-LeafLifetime)), reports: []Report{{Cluster: "ap", Given: true}, report("eu", both)}, want: state(TrustBoth, at(-LeafLifetime)), holding: []string{"ap NotReported"}},
 		"CutOff":        {reason: "It cannot be known what ap trusts.", state: state(TrustBoth, nil), reports: []Report{{Cluster: "ap", Given: true, Lost: true, Effect: effect(fpOld, fpOld)}, report("eu", both)}, want: state(TrustBoth, nil), holding: []string{"ap ClusterLost"}},
 		"CutOffAfter":   {reason: "What was in effect in ap stays so without us.", state: state(TrustBoth, at(-LeafLifetime)), reports: []Report{{Cluster: "ap", Given: true, Lost: true, Effect: both}, report("eu", both)}, want: state(SignNew, nil)},
 		"NotGiven":      {reason: "ap is not in the mesh yet and gets the next stage.", state: state(TrustBoth, at(-LeafLifetime)), reports: []Report{{Cluster: "ap"}, report("eu", both)}, want: state(SignNew, nil)},
-		"Silent":        {reason: "ap was given a CA, and nothing is known of it.", state: state(TrustBoth, nil), reports: []Report{report("ap", nil), report("eu", both)}, want: state(TrustBoth, nil), holding: []string{"ap NotReported"}},
+		"SilentRestart": {reason: "ap was given a CA, and nothing is known of it.", state: state(TrustBoth, nil), reports: []Report{report("ap", nil), report("eu", both)}, want: state(TrustBoth, nil), holding: []string{"ap NotReported"}},
 		"Unloadable":    {reason: "istiod refuses roots that have nothing in common.", state: state(TrustBoth, nil), reports: []Report{report("ap", effect(fpOther, fpOther))}, want: state(TrustBoth, nil), holding: []string{"ap RootsNotLoadable"}},
 		"OtherOrder":    {reason: "The same roots in other bytes are a reload that is refused without ISTIO_MULTIROOT_MESH.", state: state(TrustBoth, nil), reports: []Report{report("ap", effect(fpOld, fpNew, fpOld))}, want: state(TrustBoth, nil), holding: []string{"ap RootsNotInEffect"}},
 		"SignerBehind":  {reason: "ap still signs under the old root.", state: state(SignNew, nil), reports: []Report{report("eu", signNew), report("ap", both)}, want: state(SignNew, nil), holding: []string{"ap SignerNotInEffect"}},
@@ -110,7 +112,7 @@ func TestWayOut(t *testing.T) {
 func TestBegin(t *testing.T) {
 	state := NewState(fpOld)
 	same, err := state.Begin(fpOld)
-	if err != nil || same != state {
+	if err != nil || !cmp.Equal(same, state) {
 		t.Errorf("the root there is already: %+v, error %v", same, err)
 	}
 	begun, err := state.Begin(fpNew)
@@ -147,7 +149,7 @@ func TestStages(t *testing.T) {
 		}
 		before, state = want, state.next()
 	}
-	if diff := cmp.Diff(State{Generation: 2, Stage: Steady, Current: fpNew}, state); diff != "" {
+	if diff := cmp.Diff(State{Generation: 2, Stage: Steady, Current: fpNew, Former: []Fingerprint{fpOld}}, state); diff != "" {
 		t.Errorf("after three stages (-want +got):\n%s", diff)
 	}
 }

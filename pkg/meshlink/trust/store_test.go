@@ -100,6 +100,8 @@ func TestJudge(t *testing.T) {
 		"Ours":         {reason: "We made it.", found: &Found{Exists: true, Mesh: "mesh1"}, want: CAOurs, write: true},
 		"Foreign":      {reason: "Somebody made it by hand.", found: foreign, want: CAForeign, names: []string{"eu", "istio-system/cacerts", "12345678", "adopt: true", "External"}},
 		"Adopted":      {reason: "They said so.", found: foreign, adopt: true, want: CAAdopted, write: true},
+		"OtherLife":    {reason: "Another federation may have a Mesh of that name.", found: &Found{Exists: true, Mesh: "mesh1", Unknown: true, Roots: foreign.Roots}, want: CAUnknownRoots, names: []string{"eu", "adopt: true", "12345678"}},
+		"OtherLifeOld": {reason: "It was given up.", found: &Found{Exists: true, Mesh: "mesh1", Unknown: true}, adopt: true, want: CAAdopted, write: true},
 		"OtherMesh":    {reason: "Two Meshes would fight.", found: &Found{Exists: true, Mesh: "mesh2"}, want: CAOtherMesh, names: []string{"eu", "mesh2"}},
 		"OtherAdopted": {reason: "The other Mesh did not say so.", found: &Found{Exists: true, Mesh: "mesh2"}, adopt: true, want: CAOtherMesh, names: []string{"mesh2"}},
 	}

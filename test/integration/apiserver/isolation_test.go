@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 )
@@ -345,6 +346,27 @@ func TestAgentsAndMeshMembers(t *testing.T) {
 	} {
 		assert.True(t, apierrors.IsForbidden(err), "%s: %v", what, err)
 	}
+}
+
+// One time that cannot be read back would make its kind unreadable for everybody, and
+// agents write times.
+func TestAgentsCannotWriteTimesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	join(t, "late")
+	member := meshMember("late", "m")
+	create(t, member)
+	w := wireOf(t, agentOf(t, "late"))
+	const tooLate, last = "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z"
+	for at, want := range map[string]int{tooLate: http.StatusUnprocessableEntity, last: http.StatusOK} {
+		for path, status := range map[string]string{
+			"/apis/mesh.flotilla.io/v1alpha1/namespaces/karmada-es-late/meshmembers/m/status": fmt.Sprintf(`{"status":{"ca":{"expires":%q}}}`, at),
+			"/apis/cluster.karmada.io/v1alpha1/clusters/late/status":                          fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"R","message":"","lastTransitionTime":%q}]}}`, at),
+		} {
+			assert.Equal(t, want, w.send(http.MethodPatch, path, "application/merge-patch+json", []byte(status)), "%s %s", path, at)
+		}
+	}
+	require.NoError(t, fed.List(t.Context(), &meshv1alpha1.MeshMemberList{}))
+	require.NoError(t, fed.List(t.Context(), &clusterv1alpha1.ClusterList{}))
 }
 
 // The next certificate is the agent's to ask for, its answer to read, nothing else.

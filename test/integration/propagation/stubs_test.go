@@ -43,6 +43,7 @@ func join(t *testing.T, name string) {
 func link(t *testing.T, name string, clusters ...string) *meshv1alpha1.Mesh {
 	t.Helper()
 	mesh := &meshv1alpha1.Mesh{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	mesh.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{ClusterNames: clusters}
 	create(t, mesh)
 	t.Cleanup(func() { assert.NoError(t, client.IgnoreNotFound(fed.Delete(context.Background(), mesh))) })
 	for i := 1; i < len(clusters); i++ {

@@ -2,10 +2,8 @@ package validation
 
 import (
 	"fmt"
-	"slices"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -28,23 +26,6 @@ func ValidateMeshMemberUpdate(member, _ *meshv1alpha1.MeshMember) field.ErrorLis
 	return validateMemberSpec(member, field.NewPath("spec"))
 }
 
-// ValidateMeshMemberStatusUpdate checks a changed status.
-func ValidateMeshMemberStatusUpdate(member, _ *meshv1alpha1.MeshMember) field.ErrorList {
-	status, path := &member.Status, field.NewPath("status")
-	errs := metav1validation.ValidateConditions(status.Conditions, path.Child("conditions"))
-	tried := []meshv1alpha1.LinkStep{meshv1alpha1.StepProbe, meshv1alpha1.StepSynced, meshv1alpha1.StepGatewayKnown, meshv1alpha1.StepEndpoints}
-	for i := range status.Peers {
-		peer, p := &status.Peers[i], path.Child("peers").Index(i)
-		errs = append(errs, validateClusterName(peer.Name, p.Child("name"))...)
-		for j := range peer.Proofs {
-			if step := peer.Proofs[j].Step; !slices.Contains(tried, step) {
-				errs = append(errs, field.NotSupported(p.Child("proofs").Index(j).Child("step"), step, tried))
-			}
-		}
-	}
-	return errs
-}
-
 func validateMemberSpec(member *meshv1alpha1.MeshMember, path *field.Path) field.ErrorList {
 	spec := &member.Spec
 	var errs field.ErrorList
@@ -53,6 +34,9 @@ func validateMemberSpec(member *meshv1alpha1.MeshMember, path *field.Path) field
 	}
 	cluster, _ := names.ClusterOf(member.Namespace)
 	errs = append(errs, validateClusterName(spec.ClusterID, path.Child("clusterID"))...)
+	if cluster != "" && spec.ClusterID != "" && spec.ClusterID != cluster {
+		errs = append(errs, field.Invalid(path.Child("clusterID"), spec.ClusterID, fmt.Sprintf("must be %s, the cluster whose namespace this is", cluster)))
+	}
 	if spec.Network == "" {
 		errs = append(errs, field.Required(path.Child("network"), "name the network of the cluster"))
 	}

@@ -8,13 +8,13 @@ import (
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	policyvalidation "github.com/flotilla-io/flotilla/api/policy/v1alpha1/validation"
 )
 
@@ -23,6 +23,10 @@ const (
 	minTokenTTL = 10 * time.Minute
 	// minWithdrawAfter leaves an agent time for a lost connection.
 	minWithdrawAfter = 30 * time.Second
+	// maxTokenTTL is how long somebody who has got hold of a token can use it at most.
+	maxTokenTTL = 30 * 24 * time.Hour
+	// maxWithdrawAfter is how long at most traffic goes to a cluster that is lost.
+	maxWithdrawAfter = 24 * time.Hour
 )
 
 // ValidateMesh checks a new Mesh.
@@ -44,18 +48,8 @@ func ValidateMeshUpdate(mesh, old *meshv1alpha1.Mesh) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("trust", "trustDomain"), trust.TrustDomain,
 			fmt.Sprintf("was %s and cannot change, because workloads of both would not know each other; make another Mesh", oldTrust.TrustDomain)))
 	}
-	generation := path.Child("trust", "rootGeneration")
-	switch {
-	case trust.RootGeneration < oldTrust.RootGeneration:
-		errs = append(errs, field.Invalid(generation, trust.RootGeneration,
-			fmt.Sprintf("was %d and cannot go back, because older roots are forgotten; write %d for another new root", oldTrust.RootGeneration, oldTrust.RootGeneration+1)))
-	case trust.RootGeneration > oldTrust.RootGeneration+1:
-		errs = append(errs, field.Invalid(generation, trust.RootGeneration,
-			fmt.Sprintf("was %d; roots are changed one after another, write %d", oldTrust.RootGeneration, oldTrust.RootGeneration+1)))
-	case trust.RootGeneration > oldTrust.RootGeneration && trust.Mode == meshv1alpha1.TrustExternal:
-		errs = append(errs, field.Forbidden(generation, "the root comes from a Secret (mode External); put the new one there"))
-	}
-	return errs
+	errs = append(errs, validateRootGeneration(mesh, old, path.Child("trust", "rootGeneration"))...)
+	return append(errs, validateGatewayUpdate(mesh, old, path.Child("gateway"))...)
 }
 
 // ValidateMeshStatusUpdate checks a changed status.
@@ -76,7 +70,7 @@ func ValidateMeshStatusUpdate(mesh, _ *meshv1alpha1.Mesh) field.ErrorList {
 }
 
 func validateSpec(spec *meshv1alpha1.MeshSpec, path *field.Path) field.ErrorList {
-	errs := policyvalidation.ValidateClusterAffinity(spec.ClusterAffinity, path.Child("clusterAffinity"))
+	errs := validateAffinity(spec.ClusterAffinity, path.Child("clusterAffinity"))
 	if spec.Topology != meshv1alpha1.MultiPrimary {
 		errs = append(errs, field.NotSupported(path.Child("topology"), spec.Topology, []meshv1alpha1.MeshTopology{meshv1alpha1.MultiPrimary}))
 	}
@@ -86,7 +80,22 @@ func validateSpec(spec *meshv1alpha1.MeshSpec, path *field.Path) field.ErrorList
 	errs = append(errs, validateRemoteAccess(&spec.RemoteAccess, path.Child("remoteAccess"))...)
 	errs = append(errs, oneOf(spec.Links, path.Child("links"), meshv1alpha1.LinksAll, meshv1alpha1.LinksPlacement)...)
 	errs = append(errs, atLeast(spec.WithdrawAfter, minWithdrawAfter, "a connection that breaks once would withdraw the cluster", path.Child("withdrawAfter"))...)
+	errs = append(errs, atMost(spec.WithdrawAfter, maxWithdrawAfter, "all that time requests would go to a cluster that is lost", path.Child("withdrawAfter"))...)
 	return append(errs, validateFailover(spec.Failover, path.Child("failover"))...)
+}
+
+// validateAffinity wants a Mesh to say whom it is for: each cluster in it may read
+// all others.
+func validateAffinity(affinity *policyv1alpha1.ClusterAffinity, path *field.Path) field.ErrorList {
+	errs := policyvalidation.ValidateClusterAffinity(affinity, path)
+	says := affinity != nil && (len(affinity.ClusterNames) > 0 ||
+		affinity.LabelSelector != nil && len(affinity.LabelSelector.MatchLabels)+len(affinity.LabelSelector.MatchExpressions) > 0 ||
+		affinity.FieldSelector != nil && len(affinity.FieldSelector.MatchExpressions) > 0)
+	if !says {
+		errs = append(errs, field.Required(path,
+			"write which clusters form the mesh, best by clusterNames: without clusterNames, labelSelector or fieldSelector every cluster that ever joins the federation would get the right to read all others"))
+	}
+	return errs
 }
 
 func validateNetworks(networks []meshv1alpha1.MeshNetwork, path *field.Path) field.ErrorList {
@@ -129,6 +138,7 @@ func validateNetworks(networks []meshv1alpha1.MeshNetwork, path *field.Path) fie
 
 func validateRemoteAccess(access *meshv1alpha1.MeshRemoteAccess, path *field.Path) field.ErrorList {
 	errs := atLeast(access.TokenTTL, minTokenTTL, "Kubernetes makes no shorter tokens", path.Child("tokenTTL"))
+	errs = append(errs, atMost(access.TokenTTL, maxTokenTTL, "whoever gets hold of a token has it that long", path.Child("tokenTTL"))...)
 	errs = append(errs, oneOf(access.Secrets, path.Child("secrets"), meshv1alpha1.SecretsRead, meshv1alpha1.SecretsNone)...)
 	seen := sets.New[string]()
 	for i := range access.Servers {
@@ -187,18 +197,4 @@ func validateFailoverTo(region *meshv1alpha1.RegionFailover, path *field.Path) f
 		}
 	}
 	return errs
-}
-
-func oneOf[T ~string](value T, path *field.Path, allowed ...T) field.ErrorList {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return field.ErrorList{field.NotSupported(path, value, allowed)}
-}
-
-func atLeast(value *metav1.Duration, least time.Duration, why string, path *field.Path) field.ErrorList {
-	if value == nil || value.Duration >= least {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(path, value.Duration.String(), fmt.Sprintf("must be at least %s: %s", least, why))}
 }

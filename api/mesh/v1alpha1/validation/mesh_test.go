@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 )
 
 // summary is what tests look at: field and type of each error, not its words.
@@ -26,6 +28,7 @@ func summary(errs field.ErrorList) []string {
 
 func validMesh() *meshv1alpha1.Mesh {
 	mesh := &meshv1alpha1.Mesh{ObjectMeta: metav1.ObjectMeta{Name: "mesh1"}}
+	mesh.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{ClusterNames: []string{"eu", "us"}}
 	meshv1alpha1.SetDefaults_Mesh(mesh)
 	return mesh
 }
@@ -43,11 +46,22 @@ func TestValidateMesh(t *testing.T) {
 		change func(*mesh)
 		want   []string
 	}{
-		"Defaults":      {reason: "A Mesh needs no more than a name.", change: func(*mesh) {}},
+		"Defaults":      {reason: "A Mesh needs no more than a name and its clusters.", change: func(*mesh) {}},
 		"Name":          {reason: "It is the value of a label.", change: func(m *mesh) { m.Name = "a.b" }, want: []string{"metadata.name FieldValueInvalid"}},
 		"LongName":      {reason: "63 characters are all that a label takes.", change: func(m *mesh) { m.Name = strings.Repeat("a", 64) }, want: []string{"metadata.name FieldValueInvalid"}},
 		"PrimaryRemote": {reason: "It is not done yet, and nothing else is done in its place.", change: func(m *mesh) { m.Spec.Topology = "PrimaryRemote" }, want: []string{"spec.topology FieldValueNotSupported"}},
 		"Links":         {reason: "There are two kinds.", change: func(m *mesh) { m.Spec.Links = "Some" }, want: []string{"spec.links FieldValueNotSupported"}},
+
+		"NoAffinity": {reason: "Whoever joins the federation could read all.", change: func(m *mesh) { m.Spec.ClusterAffinity = nil }, want: []string{"spec.clusterAffinity FieldValueRequired"}},
+		"EmptyAffinity": {reason: "It selects every cluster, too.", change: func(m *mesh) {
+			m.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{LabelSelector: &metav1.LabelSelector{}, FieldSelector: &policyv1alpha1.FieldSelector{}}
+		}, want: []string{"spec.clusterAffinity FieldValueRequired"}},
+		"OnlyExcluded": {reason: "Every other one that ever joins is in it.", change: func(m *mesh) {
+			m.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{ExcludeClusters: []string{"eu"}}
+		}, want: []string{"spec.clusterAffinity FieldValueRequired"}},
+		"Labels": {reason: "Somebody said which.", change: func(m *mesh) {
+			m.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"mesh": "1"}}}
+		}},
 
 		"Networks": {reason: "Two networks, three clusters.", change: func(m *mesh) {
 			m.Spec.Networks = []meshv1alpha1.MeshNetwork{network("a", "eu", "ap"), network("b", "us")}
@@ -74,6 +88,9 @@ func TestValidateMesh(t *testing.T) {
 		}},
 		"NoLeafs": {reason: "A change of the root would not wait for workloads.", change: func(m *mesh) { m.Spec.Trust.WorkloadCertificateLifetime = of(0) }, want: []string{"spec.trust.workloadCertificateLifetime FieldValueInvalid"}},
 
+		"LongLeafs":        {reason: "A change of the root would take years, and four times that is no time at all.", change: func(m *mesh) { m.Spec.Trust.WorkloadCertificateLifetime = of(math.MaxInt64) }, want: []string{"spec.trust.workloadCertificateLifetime FieldValueInvalid"}},
+		"LongIntermediate": {reason: "Its root would end first.", change: func(m *mesh) { m.Spec.Trust.IntermediateLifetime = of(87601 * time.Hour) }, want: []string{"spec.trust.intermediateLifetime FieldValueInvalid"}},
+
 		"NodePort": {reason: "Nodes are chosen by labels.", change: func(m *mesh) {
 			m.Spec.Gateway.ServiceType, m.Spec.Gateway.NodePort, m.Spec.Gateway.NodeSelector = corev1.ServiceTypeNodePort, 30443, map[string]string{"a": "b"}
 		}},
@@ -86,12 +103,19 @@ func TestValidateMesh(t *testing.T) {
 		"ClusterIP":   {reason: "Nobody outside could reach it.", change: func(m *mesh) { m.Spec.Gateway.ServiceType = corev1.ServiceTypeClusterIP }, want: []string{"spec.gateway.addresses FieldValueRequired"}},
 		"GatewayMode": {reason: "There are two modes.", change: func(m *mesh) { m.Spec.Gateway.Mode = "Envoy" }, want: []string{"spec.gateway.mode FieldValueNotSupported"}},
 		"GatewayPort": {reason: "The gateway's own health is there.", change: func(m *mesh) { m.Spec.Gateway.Port = 15021 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
+		"EnvoyPort":   {reason: "The sidecar takes what comes in there.", change: func(m *mesh) { m.Spec.Gateway.Port = 15006 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
 		"NoPort":      {reason: "That is none.", change: func(m *mesh) { m.Spec.Gateway.Port = 70000 }, want: []string{"spec.gateway.port FieldValueInvalid"}},
 		"ReplicasGW": {reason: "It would be ignored.", change: func(m *mesh) {
 			m.Spec.Gateway.Mode, m.Spec.Gateway.Replicas = meshv1alpha1.GatewayAPI, ptr.To[int32](2)
 		}, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
 		"NoReplicas": {reason: "Istio fails open without a gateway.", change: func(m *mesh) { m.Spec.Gateway.Replicas = ptr.To[int32](0) }, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
 		"Annotation": {reason: "Kubernetes would refuse the Service.", change: func(m *mesh) { m.Spec.Gateway.Annotations = map[string]string{"a b": "c"} }, want: []string{"spec.gateway.annotations FieldValueInvalid"}},
+		"Reserved": {reason: "With one of them a Service of somebody else would be overwritten.", change: func(m *mesh) {
+			m.Spec.Gateway.Annotations = map[string]string{"work.karmada.io/conflict-resolution": "overwrite", "karmada.io/x": "", "mesh.flotilla.io/stub": "true", "traffic.istio.io/nodeSelector": "{}", "notkarmada.io/x": "", "service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+		}, want: []string{
+			"spec.gateway.annotations[karmada.io/x] FieldValueForbidden", "spec.gateway.annotations[mesh.flotilla.io/stub] FieldValueForbidden",
+			"spec.gateway.annotations[traffic.istio.io/nodeSelector] FieldValueForbidden", "spec.gateway.annotations[work.karmada.io/conflict-resolution] FieldValueForbidden",
+		}},
 		"Addresses": {reason: "IPv4 and IPv6.", change: func(m *mesh) {
 			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7", "2001:db8::7"}}}
 		}},
@@ -100,11 +124,17 @@ func TestValidateMesh(t *testing.T) {
 		}, want: []string{"spec.gateway.addresses[0].addresses[0] FieldValueInvalid", "spec.gateway.addresses[0].addresses[1] FieldValueInvalid", "spec.gateway.addresses[1].clusterName FieldValueDuplicate", "spec.gateway.addresses[1].addresses FieldValueRequired"}},
 
 		"TokenTTL":     {reason: "Kubernetes makes no shorter tokens.", change: func(m *mesh) { m.Spec.RemoteAccess.TokenTTL = of(9 * time.Minute) }, want: []string{"spec.remoteAccess.tokenTTL FieldValueInvalid"}},
+		"LongToken":    {reason: "That is no rotation.", change: func(m *mesh) { m.Spec.RemoteAccess.TokenTTL = of(721 * time.Hour) }, want: []string{"spec.remoteAccess.tokenTTL FieldValueInvalid"}},
 		"SecretAccess": {reason: "There are two ways.", change: func(m *mesh) { m.Spec.RemoteAccess.Secrets = "Write" }, want: []string{"spec.remoteAccess.secrets FieldValueNotSupported"}},
 		"Servers": {reason: "A token must not go over plain HTTP, nor a password into a URL.", change: func(m *mesh) {
 			m.Spec.RemoteAccess.Servers = []meshv1alpha1.MeshServer{{ClusterName: "eu", URL: "http://eu"}, {ClusterName: "ap", URL: "https://a:b@ap"}, {ClusterName: "ap", URL: "https://ap:6443"}, {ClusterName: "us"}}
 		}, want: []string{"spec.remoteAccess.servers[0].url FieldValueInvalid", "spec.remoteAccess.servers[1].url FieldValueInvalid", "spec.remoteAccess.servers[2].clusterName FieldValueDuplicate", "spec.remoteAccess.servers[3].url FieldValueRequired"}},
 		"Withdraw": {reason: "Connections break now and then.", change: func(m *mesh) { m.Spec.WithdrawAfter = of(time.Second) }, want: []string{"spec.withdrawAfter FieldValueInvalid"}},
+
+		"WithdrawLate": {reason: "Requests would go to a lost cluster for ever.", change: func(m *mesh) { m.Spec.WithdrawAfter = of(25 * time.Hour) }, want: []string{"spec.withdrawAfter FieldValueInvalid"}},
+		"ServerURLs": {reason: "They would be part of every URL, or fill every remote secret.", change: func(m *mesh) {
+			m.Spec.RemoteAccess.Servers = []meshv1alpha1.MeshServer{{ClusterName: "eu", URL: "https://eu?"}, {ClusterName: "ap", URL: "https://ap/" + strings.Repeat("a", 2048)}}
+		}, want: []string{"spec.remoteAccess.servers[0].url FieldValueInvalid", "spec.remoteAccess.servers[1].url FieldValueTooLong"}},
 
 		"Failover": {reason: "One region that comes first, per region.", change: func(m *mesh) {
 			m.Spec.Failover = &meshv1alpha1.MeshFailover{Regions: []meshv1alpha1.RegionFailover{{From: "eu", To: []string{"us"}}, {From: "us", To: []string{"eu"}}}}
@@ -146,6 +176,21 @@ func TestValidateMeshUpdate(t *testing.T) {
 			m.Spec.Trust.Mode, m.Spec.Trust.RootGeneration = meshv1alpha1.TrustExternal, 4
 			m.Spec.Trust.SecretRef = &clusterv1alpha1.LocalSecretReference{Namespace: "a", Name: "b"}
 		}, want: []string{"spec.trust.rootGeneration FieldValueForbidden"}},
+		"AnotherGateway": {reason: "Peers would be without one meanwhile.", change: func(old, m *mesh) {
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			m.Spec.Gateway.Mode, m.Spec.Gateway.Port = meshv1alpha1.GatewayAPI, 15444
+		}, want: []string{"spec.gateway.mode FieldValueInvalid", "spec.gateway.port FieldValueInvalid"}},
+		"OtherAddresses": {reason: "The ones that peers use would go.", change: func(old, m *mesh) {
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			m.Spec.Gateway.ServiceType = corev1.ServiceTypeNodePort
+		}, want: []string{"spec.gateway.serviceType FieldValueInvalid"}},
+		"GatewayOfNobody": {reason: "Nothing is linked.", change: func(_, m *mesh) {
+			m.Spec.Gateway.Mode, m.Spec.Gateway.Port = meshv1alpha1.GatewayAPI, 15444
+		}},
+		"GatewayStays": {reason: "The rest of it may change.", change: func(old, m *mesh) {
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			m.Spec.Gateway.Replicas = ptr.To[int32](3)
+		}},
 		"Invalid": {reason: "The rest is checked too.", change: func(_, m *mesh) { m.Spec.Links = "" }, want: []string{"spec.links FieldValueNotSupported"}},
 	}
 	for name, tc := range cases {
@@ -161,6 +206,51 @@ func TestValidateMeshUpdate(t *testing.T) {
 	}
 }
 
+// A Mesh made anew finds the root of the former one, of a higher number than it asks
+// for, and so does one that takes its root from a Secret no more.
+func TestRootOfAHigherNumber(t *testing.T) {
+	cases := map[string]struct {
+		reason          string
+		external        bool // before
+		there, was, now int64
+		want            string // in the message; empty: allowed
+	}{
+		"Nothing":         {reason: "It is as it was.", there: 3, was: 1, now: 1},
+		"There":           {reason: "The mesh has that one: whoever asks for it believes that the root changes.", there: 3, was: 1, now: 3, want: "write 4"},
+		"Below":           {reason: "So it is with an older one.", there: 3, was: 1, now: 2, want: "write 4"},
+		"Next":            {reason: "One more than there is.", there: 3, was: 1, now: 4},
+		"TooFar":          {reason: "One after another.", there: 3, was: 1, now: 5, want: "write 4"},
+		"Asked":           {reason: "What was asked for and has not begun counts.", there: 3, was: 4, now: 6, want: "write 5"},
+		"ManagedAsItIs":   {reason: "The root of the Secret would stay in force.", external: true, there: 2, was: 1, now: 1, want: "has to be 3"},
+		"ManagedBelow":    {reason: "It would stay as well.", external: true, there: 2, was: 1, now: 2, want: "has to be 3"},
+		"ManagedNext":     {reason: "Another root is made.", external: true, there: 2, was: 1, now: 3},
+		"ManagedAtOnce":   {reason: "There is no root yet that could stay.", external: true, was: 1, now: 1},
+		"ManagedFirstOne": {reason: "Not even the first.", external: true, there: 1, was: 1, now: 1, want: "has to be 2"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			old := validMesh()
+			old.Spec.Trust.RootGeneration = tc.was
+			if tc.there > 0 {
+				old.Status.Trust = &meshv1alpha1.MeshTrustStatus{RootGeneration: tc.there}
+			}
+			m := old.DeepCopy()
+			m.Spec.Trust.RootGeneration = tc.now
+			m.Spec.WithdrawAfter = of(time.Hour) // something else changes, too
+			if tc.external {
+				old.Spec.Trust.Mode, old.Spec.Trust.SecretRef = meshv1alpha1.TrustExternal, &clusterv1alpha1.LocalSecretReference{Namespace: "a", Name: "b"}
+			}
+			errs := ValidateMeshUpdate(m, old)
+			if tc.want == "" && len(errs) > 0 {
+				t.Errorf("%s %v", tc.reason, errs)
+			}
+			if tc.want != "" && (len(errs) != 1 || errs[0].Field != "spec.trust.rootGeneration" || !strings.Contains(errs[0].Error(), tc.want)) {
+				t.Errorf("%s Want %q in %v", tc.reason, tc.want, errs)
+			}
+		})
+	}
+}
+
 func TestValidateMeshStatus(t *testing.T) {
 	m := validMesh()
 	m.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "eu"}, {}}
@@ -171,47 +261,6 @@ func TestValidateMeshStatus(t *testing.T) {
 		"status.clusters[1].name FieldValueRequired", "status.links[0].to FieldValueRequired",
 	}
 	if diff := cmp.Diff(want, summary(ValidateMeshStatusUpdate(m, m))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestValidateMeshMember(t *testing.T) {
-	type member = meshv1alpha1.MeshMember
-	cases := map[string]struct {
-		reason string
-		change func(*member)
-		want   []string
-	}{
-		"Valid":     {reason: "A member with a peer.", change: func(m *member) { m.Spec.Peers = []meshv1alpha1.MemberPeer{{Name: "ap"}} }},
-		"Elsewhere": {reason: "No agent would find it.", change: func(m *member) { m.Namespace = "default" }, want: []string{"metadata.namespace FieldValueInvalid"}},
-		"MeshID":    {reason: "Its name is the Mesh's.", change: func(m *member) { m.Spec.MeshID = "mesh2" }, want: []string{"spec.meshID FieldValueInvalid"}},
-		"Empty":     {reason: "The agent would not know what to compare with.", change: func(m *member) { m.Spec.ClusterID, m.Spec.Network = "", "" }, want: []string{"spec.clusterID FieldValueRequired", "spec.network FieldValueRequired"}},
-		"Itself":    {reason: "istiod ignores it, and says so only in its log.", change: func(m *member) { m.Spec.Peers = []meshv1alpha1.MemberPeer{{Name: "eu"}} }, want: []string{"spec.peers[0].name FieldValueInvalid"}},
-		"TwicePeer": {reason: "Which of the two counts?", change: func(m *member) { m.Spec.Peers = []meshv1alpha1.MemberPeer{{Name: "ap"}, {Name: "ap"}} }, want: []string{"spec.peers[1].name FieldValueDuplicate"}},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			m := &member{
-				ObjectMeta: metav1.ObjectMeta{Namespace: "karmada-es-eu", Name: "mesh1"},
-				Spec:       meshv1alpha1.MeshMemberSpec{MeshID: "mesh1", ClusterID: "eu", Network: "network-eu"},
-			}
-			tc.change(m)
-			if diff := cmp.Diff(tc.want, summary(ValidateMeshMember(m))); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
-			}
-			if got := summary(ValidateMeshMemberUpdate(m, m)); len(got) > len(tc.want) {
-				t.Errorf("%s On update: %v", tc.reason, got)
-			}
-		})
-	}
-}
-
-func TestValidateMeshMemberStatus(t *testing.T) {
-	m := &meshv1alpha1.MeshMember{Status: meshv1alpha1.MeshMemberStatus{Peers: []meshv1alpha1.MemberPeerStatus{
-		{Name: "ap", Proofs: []meshv1alpha1.Proof{{Step: meshv1alpha1.StepProbe}, {Step: meshv1alpha1.StepCA}}}, {},
-	}}}
-	want := []string{"status.peers[0].proofs[1].step FieldValueNotSupported", "status.peers[1].name FieldValueRequired"}
-	if diff := cmp.Diff(want, summary(ValidateMeshMemberStatusUpdate(m, m))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

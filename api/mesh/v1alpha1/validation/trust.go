@@ -2,18 +2,20 @@ package validation
 
 import (
 	"fmt"
-	"net/netip"
-	"net/url"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	clustervalidation "github.com/flotilla-io/flotilla/api/cluster/v1alpha1/validation"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+)
+
+const (
+	// maxIntermediateLifetime is that of the roots that the federation makes.
+	maxIntermediateLifetime = 10 * 365 * 24 * time.Hour
+	// maxLeafLifetime bounds how long a change of the root waits at each step.
+	maxLeafLifetime = 90 * 24 * time.Hour
 )
 
 func validateTrust(trust *meshv1alpha1.MeshTrust, path *field.Path) field.ErrorList {
@@ -40,111 +42,45 @@ func validateTrust(trust *meshv1alpha1.MeshTrust, path *field.Path) field.ErrorL
 	if trust.RootGeneration < 1 {
 		errs = append(errs, field.Invalid(path.Child("rootGeneration"), trust.RootGeneration, "the first root is 1"))
 	}
+	errs = append(errs, atMost(trust.IntermediateLifetime, maxIntermediateLifetime, "that is how long a root lives", path.Child("intermediateLifetime"))...)
 	leaf := trust.WorkloadCertificateLifetime
+	long := atMost(leaf, maxLeafLifetime, "each step of a change of the root waits that long", path.Child("workloadCertificateLifetime"))
+	errs = append(errs, long...)
 	if leaf != nil && leaf.Duration <= 0 {
 		errs = append(errs, field.Invalid(path.Child("workloadCertificateLifetime"), leaf.Duration.String(), "must be more than 0"))
 		leaf = nil
 	}
-	if leaf != nil {
+	if leaf != nil && len(long) == 0 {
 		errs = append(errs, atLeast(trust.IntermediateLifetime, 4*leaf.Duration,
 			"what it signs lives for workloadCertificateLifetime, and it is renewed in time for that", path.Child("intermediateLifetime"))...)
 	}
 	return errs
 }
 
-func validateGateway(gateway *meshv1alpha1.MeshGateway, path *field.Path) field.ErrorList {
-	errs := oneOf(gateway.Mode, path.Child("mode"), meshv1alpha1.GatewayService, meshv1alpha1.GatewayAPI)
-	errs = append(errs, oneOf(gateway.ServiceType, path.Child("serviceType"), corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort, corev1.ServiceTypeClusterIP)...)
-	for _, msg := range validation.IsValidPortNum(int(gateway.Port)) {
-		errs = append(errs, field.Invalid(path.Child("port"), gateway.Port, msg))
+// validateRootGeneration looks at what was asked for before, and at what is there: a
+// Mesh that was deleted and made again, or had its root from a Secret, has a root of
+// a higher number than was asked for.
+func validateRootGeneration(mesh, old *meshv1alpha1.Mesh, path *field.Path) field.ErrorList {
+	wanted, was, there := mesh.Spec.Trust.RootGeneration, old.Spec.Trust.RootGeneration, int64(0)
+	if old.Status.Trust != nil {
+		there = old.Status.Trust.RootGeneration
 	}
-	switch gateway.Port {
-	case 15012, 15017, 15021, 15008:
-		errs = append(errs, field.Invalid(path.Child("port"), gateway.Port, "the gateway has this port for something else; choose another, such as 15443"))
-	}
-	nodes := gateway.ServiceType == corev1.ServiceTypeNodePort
-	if nodes && gateway.Mode == meshv1alpha1.GatewayAPI {
-		errs = append(errs, field.Invalid(path.Child("serviceType"), gateway.ServiceType,
-			"Istio finds the nodes by an annotation that it does not put on the Service of a Gateway; use mode Service"))
-	}
-	if !nodes && gateway.NodePort != 0 {
-		errs = append(errs, field.Forbidden(path.Child("nodePort"), "is only for serviceType NodePort"))
-	}
-	if gateway.NodePort < 0 || gateway.NodePort > 65535 {
-		errs = append(errs, field.Invalid(path.Child("nodePort"), gateway.NodePort, "must be a port, or 0"))
-	}
-	if !nodes && len(gateway.NodeSelector) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("nodeSelector"), "is only for serviceType NodePort"))
-	}
-	errs = append(errs, metav1validation.ValidateLabels(gateway.NodeSelector, path.Child("nodeSelector"))...)
-	errs = append(errs, apivalidation.ValidateAnnotations(gateway.Annotations, path.Child("annotations"))...)
-	for _, msg := range validation.IsValidLabelValue(gateway.Revision) {
-		errs = append(errs, field.Invalid(path.Child("revision"), gateway.Revision, msg))
-	}
-	if gateway.Replicas != nil && *gateway.Replicas < 1 {
-		errs = append(errs, field.Invalid(path.Child("replicas"), *gateway.Replicas, "must be at least 1: without a gateway peers would send traffic to pods they cannot reach"))
-	}
-	if gateway.Mode == meshv1alpha1.GatewayAPI && gateway.Replicas != nil && *gateway.Replicas > 1 {
-		errs = append(errs, field.Invalid(path.Child("replicas"), *gateway.Replicas, "istiod makes the Deployment of a Gateway, with one replica; use mode Service, or a HorizontalPodAutoscaler in the member"))
-	}
-	if gateway.ServiceType == corev1.ServiceTypeClusterIP && len(gateway.Addresses) == 0 {
-		errs = append(errs, field.Required(path.Child("addresses"), "nothing gives a Service of type ClusterIP an address that peers reach; write them here"))
-	}
-	return append(errs, validateAddresses(gateway.Addresses, path.Child("addresses"))...)
-}
-
-func validateAddresses(addresses []meshv1alpha1.ClusterAddresses, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	seen := sets.New[string]()
-	for i := range addresses {
-		item, p := &addresses[i], path.Index(i)
-		errs = append(errs, validateClusterName(item.ClusterName, p.Child("clusterName"))...)
-		if seen.Has(item.ClusterName) {
-			errs = append(errs, field.Duplicate(p.Child("clusterName"), item.ClusterName))
-		}
-		seen.Insert(item.ClusterName)
-		if len(item.Addresses) == 0 {
-			errs = append(errs, field.Required(p.Child("addresses"), "write at least one IP, or remove the item"))
-		}
-		for j, text := range item.Addresses {
-			ip, err := netip.ParseAddr(text)
-			ap := p.Child("addresses").Index(j)
-			switch {
-			case err != nil || ip.Zone() != "":
-				errs = append(errs, field.Invalid(ap, text, "must be an IP; a host name comes from a load balancer"))
-			case ip.IsUnspecified(), ip.IsLoopback(), ip.IsMulticast(), ip.IsLinkLocalUnicast():
-				errs = append(errs, field.Invalid(ap, text, "must be an IP that other clusters reach"))
-			}
-		}
-	}
-	return errs
-}
-
-func validateClusterName(name string, path *field.Path) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{field.Required(path, "name a cluster")}
-	}
-	if len(name) > clustervalidation.MaxNameLength {
-		return field.ErrorList{field.TooLong(path, name, clustervalidation.MaxNameLength)}
-	}
-	var errs field.ErrorList
-	for _, msg := range apivalidation.NameIsDNSLabel(name, false) {
-		errs = append(errs, field.Invalid(path, name, msg))
-	}
-	return errs
-}
-
-func validateURL(text string, path *field.Path) field.ErrorList {
-	u, err := url.Parse(text)
+	next := max(was, there) + 1
+	managed := mesh.Spec.Trust.Mode == meshv1alpha1.TrustManaged && old.Spec.Trust.Mode == meshv1alpha1.TrustExternal
+	var why string
 	switch {
-	case text == "":
-		return field.ErrorList{field.Required(path, "write the URL of the API server, such as https://203.0.113.7:6443")}
-	case err != nil:
-		return field.ErrorList{field.Invalid(path, text, "cannot be read as a URL: "+err.Error())}
-	case u.Scheme != "https" || u.Hostname() == "":
-		return field.ErrorList{field.Invalid(path, text, "must be https:// and a host: a token is sent there")}
-	case u.Fragment != "" || u.RawQuery != "" || u.User != nil:
-		return field.ErrorList{field.Invalid(path, fmt.Sprintf("https://%s", u.Host), "must have no user, query or fragment")}
+	case wanted < was:
+		why = fmt.Sprintf("was %d and cannot go back, because older roots are forgotten; write %d for another new root", was, next)
+	case wanted > was && mesh.Spec.Trust.Mode == meshv1alpha1.TrustExternal:
+		return field.ErrorList{field.Forbidden(path, "the root comes from a Secret (mode External); put the new one there")}
+	case wanted > next:
+		why = fmt.Sprintf("was %d; roots are changed one after another, write %d", max(was, there), next)
+	case managed && there > 0 && wanted <= there:
+		why = fmt.Sprintf("has to be %d with the change from mode External to Managed, which makes another root; with %d the one from the Secret would stay in force (status.trust.rootGeneration is %d)", next, wanted, there)
+	case wanted > was && wanted <= there:
+		why = fmt.Sprintf("was %d, and the mesh has root %d already (status.trust.rootGeneration), so nothing would change; write %d for another root", was, there, next)
+	default:
+		return nil
 	}
-	return nil
+	return field.ErrorList{field.Invalid(path, wanted, why)}
 }

@@ -28,8 +28,19 @@ func reader(a admission.Attributes) error {
 		// It would outlive the cluster, and keep its namespace.
 		return admission.NewForbidden(a, fmt.Errorf("metadata.finalizers: an agent may not keep its Secrets from being deleted"))
 	}
+	if size := sizeOf(secret.Data); size > meshv1alpha1.MaxReaderSecret {
+		return admission.NewForbidden(a, fmt.Errorf("data: %d bytes are more than the %d of a token, a CA and a URL", size, meshv1alpha1.MaxReaderSecret))
+	}
 	if was, ok := a.GetOldObject().(*core.Secret); ok && was != nil && was.Type != secret.Type {
 		return admission.NewForbidden(a, fmt.Errorf("type: the Secret is of type %s, so it is not the agent's", was.Type))
 	}
 	return nil
+}
+
+func sizeOf(data map[string][]byte) int {
+	size := 0
+	for key, value := range data {
+		size += len(key) + len(value)
+	}
+	return size
 }

@@ -23,6 +23,11 @@ func TestWhichSecretsAgentsWrite(t *testing.T) {
 	of := func(name string, secretType core.SecretType, finalizers ...string) *core.Secret {
 		return &core.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "karmada-es-eu", Name: name, Finalizers: finalizers}, Type: secretType}
 	}
+	filled := func(size int) *core.Secret {
+		secret := of("mesh-reader-m", token)
+		secret.Data = map[string][]byte{"a": make([]byte, size/2), "b": make([]byte, size/2-2)}
+		return secret
+	}
 	tests := map[string]struct {
 		reason   string
 		user     user.Info
@@ -40,6 +45,8 @@ func TestWhichSecretsAgentsWrite(t *testing.T) {
 		"a token to join with": {reason: "it would let others in", user: agent, obj: of("mesh-reader-m", core.SecretTypeBootstrapToken), says: "type"},
 		"somebody else's":      {reason: "whoever made it did not make it for the agent", user: agent, obj: of("mesh-reader-m", token), old: of("mesh-reader-m", core.SecretTypeOpaque), says: "type"},
 		"kept":                 {reason: "it would keep its namespace after the cluster", user: agent, obj: of("mesh-reader-m", token, "example.org/x"), says: "metadata.finalizers"},
+		"full":                 {reason: "a CA may be long", user: agent, obj: filled(96 << 10)},
+		"too full":             {reason: "no token and CA are so long, and it is copied to all peers", user: agent, obj: filled(96<<10 + 2), says: "data"},
 		"jane":                 {reason: "people write what they are allowed to", user: jane, obj: of("x", core.SecretTypeOpaque)},
 	}
 	for name, tt := range tests {

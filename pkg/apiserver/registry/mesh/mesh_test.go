@@ -106,11 +106,13 @@ func TestDefaults(t *testing.T) {
 	m := obj.(*meshType)
 	assert.Equal(t, meshv1alpha1.DefaultTokenTTL, m.Spec.RemoteAccess.TokenTTL.Duration)
 	assert.Equal(t, "cluster.local", m.Spec.Trust.TrustDomain)
+	m.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{ClusterNames: []string{"eu"}}
 	assert.Empty(t, meshes().Validate(m), "the defaults are valid")
 }
 
 func newMesh() *meshType {
 	m := &meshType{ObjectMeta: metav1.ObjectMeta{Name: "mesh1", ResourceVersion: "5", Generation: 2}}
+	m.Spec.ClusterAffinity = &policyv1alpha1.ClusterAffinity{ClusterNames: []string{"eu"}}
 	meshv1alpha1.SetDefaults_Mesh(m)
 	m.Status.ObservedGeneration = 2
 	return m
@@ -205,7 +207,7 @@ func TestWarnings(t *testing.T) {
 		"defaults":  {"they need nothing", func(*meshv1alpha1.MeshSpec) {}, nil},
 		"all named": {"each of them is in the mesh", named([]string{"eu", "ap"}, nil), nil},
 		"left out":  {"settings of a cluster that is not in the mesh", named([]string{"eu"}, nil), left},
-		"excluded":  {"it is in both lists", named(nil, []string{"ap"}), left},
+		"excluded":  {"it is in both lists", named([]string{"eu", "ap"}, []string{"ap"}), left},
 		"by label": {"who matches is known later", func(s *meshv1alpha1.MeshSpec) {
 			named(nil, nil)(s)
 			s.ClusterAffinity.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
