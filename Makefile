@@ -142,10 +142,10 @@ $(BIN)/helm:
 	@$(call first_time,helm,Helm: about a minute the first time)
 	@$(GO) build -o $(BIN)/ -ldflags '-s -w' helm.sh/helm/v4/cmd/helm
 
-# One package after the other, for the same reason, and each has three istiods.
+# Two packages at a time: each is several clusters and three istiods, which mostly wait.
 .PHONY: test-mesh
 test-mesh: build istiod ## The mesh, with real istiods on a real playground.
-	$(GO) test -json -count=1 -p=1 -timeout=20m ./test/mesh/... | $(TOTALS)
+	$(GO) test -json -count=1 -p=2 -timeout=20m ./test/mesh/... | $(TOTALS)
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Static analysis, see .golangci.yml.

@@ -174,7 +174,7 @@ func (t *clusterTask) readCA(ctx context.Context, _ *meshv1alpha1.MeshMember, ne
 }
 
 func (t *clusterTask) readRemotes(ctx context.Context, object *meshv1alpha1.MeshMember, next *clusterSeen) error {
-	secrets, err := t.worker.agent.member.Secrets(ctx, remotesecret.MultiClusterLabel+"=true")
+	secrets, err := t.worker.agent.member.secrets(ctx, remotesecret.MultiClusterLabel+"=true")
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -25,12 +26,16 @@ const (
 	apiConfigMap, apiKey = "kube-root-ca.crt", "ca.crt"
 	// page is how many objects are read at once.
 	page = 100
+	// stale is the resourceVersion with which a read is answered out of the API server's
+	// memory, and not by way of its database: for what may be some moments old.
+	stale = "0"
 )
 
 // member is what is said to and heard from the member's API server.
 type member struct {
-	config *rest.Config
-	core   rest.Interface
+	config   *rest.Config
+	core     rest.Interface
+	metadata metadata.Interface
 }
 
 func newMember(config *rest.Config, client *http.Client) (*member, error) {
@@ -41,8 +46,13 @@ func newMember(config *rest.Config, client *http.Client) (*member, error) {
 	)
 	scheme.AddKnownTypes(authenticationv1.SchemeGroupVersion, &authenticationv1.TokenRequest{})
 	metav1.AddToGroupVersion(scheme, authenticationv1.SchemeGroupVersion)
-	core, err := clientFor(config, client, scheme, corev1.SchemeGroupVersion)
-	return &member{config: config, core: core}, err
+	m := &member{config: config}
+	var err error
+	if m.core, err = clientFor(config, client, scheme, corev1.SchemeGroupVersion); err != nil {
+		return nil, err
+	}
+	m.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(config), client)
+	return m, err
 }
 
 func (m *member) do(ctx context.Context, request *rest.Request, out runtime.Object) error {
@@ -102,10 +112,15 @@ func (m *member) nodes(ctx context.Context, selector string, visit func(*corev1.
 	}
 }
 
+// configMap is a request for a ConfigMap of istio-system as of a moment ago.
+func configMap(request *rest.Request, name string) *rest.Request {
+	return in(request, "configmaps").Name(name).VersionedParams(&metav1.GetOptions{ResourceVersion: stale}, metav1.ParameterCodec)
+}
+
 // roots are those that istiod tells its workloads.
 func (m *member) roots(ctx context.Context) ([]byte, error) {
 	out := &corev1.ConfigMap{}
-	err := m.do(ctx, in(m.core.Get(), "configmaps").Name(rootConfigMap), out)
+	err := m.do(ctx, configMap(m.core.Get(), rootConfigMap), out)
 	return []byte(out.Data[rootKey]), err
 }
 
@@ -139,13 +154,25 @@ func (m *member) apply(ctx context.Context, resource, kind, name string, uid typ
 // ServiceAccount implements reader.Member.
 func (m *member) ServiceAccount(ctx context.Context, name string) (*corev1.ServiceAccount, error) {
 	out := &corev1.ServiceAccount{}
-	return out, m.do(ctx, in(m.core.Get(), "serviceaccounts").Name(name), out)
+	return out, m.do(ctx, in(m.core.Get(), "serviceaccounts").Name(name).VersionedParams(&metav1.GetOptions{ResourceVersion: stale}, metav1.ParameterCodec), out)
 }
 
-// Secrets implements reader.Member.
-func (m *member) Secrets(ctx context.Context, selector string) ([]corev1.Secret, error) {
+// SecretMetadata implements reader.Member.
+func (m *member) SecretMetadata(ctx context.Context, selector string) ([]metav1.PartialObjectMetadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	out, err := m.metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(meshv1alpha1.IstioNamespace).
+		List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, err
+	}
+	return out.Items, nil
+}
+
+// secrets are those of istio-system with a label, as of a moment ago.
+func (m *member) secrets(ctx context.Context, selector string) ([]corev1.Secret, error) {
 	out := &corev1.SecretList{}
-	err := m.do(ctx, in(m.core.Get(), "secrets").VersionedParams(&metav1.ListOptions{LabelSelector: selector}, metav1.ParameterCodec), out)
+	err := m.do(ctx, in(m.core.Get(), "secrets").VersionedParams(&metav1.ListOptions{LabelSelector: selector, ResourceVersion: stale}, metav1.ParameterCodec), out)
 	return out.Items, err
 }
 
@@ -185,8 +212,12 @@ func (m *member) CA(ctx context.Context) ([]byte, error) {
 	if len(config.CAData) > 0 {
 		return config.CAData, nil
 	}
+	if config.Insecure {
+		// Whoever answers could name a CA of his own, and peers would send him the token.
+		return nil, fmt.Errorf("%w: the agent does not verify the API server's certificate (insecure-skip-tls-verify of its kubeconfig), so what that says of its CA is worth nothing; set certificate-authority-data there", errNoCA)
+	}
 	out := &corev1.ConfigMap{}
-	if err := m.do(ctx, in(m.core.Get(), "configmaps").Name(apiConfigMap), out); err != nil {
+	if err := m.do(ctx, configMap(m.core.Get(), apiConfigMap), out); err != nil {
 		return nil, fmt.Errorf("%w: ConfigMap %s/%s: %w", errNoCA, meshv1alpha1.IstioNamespace, apiConfigMap, err)
 	}
 	if out.Data[apiKey] == "" {

@@ -1,30 +1,31 @@
 package mesh
 
 import (
-	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
-	"github.com/flotilla-io/flotilla/pkg/agent/mesh/istiod"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/probe"
 )
 
 const (
-	// probesAtOnce limits how many gateways are tried at the same time.
-	probesAtOnce = 8
-	// probeTimeout is what all attempts at one gateway may take together.
+	// sample is how many addresses of a peer are tried in one look; the next ones are in
+	// the next.
+	sample = 8
+	// probesAtOnce limits how many addresses are tried at the same time.
+	probesAtOnce = 16
+	// probeTimeout is what all attempts at one address may take together.
 	probeTimeout = 8 * time.Second
-	// namesTried is how many services are tried at a gateway, of namesRead that are read.
-	namesTried, namesRead = 8, 200
-	// namesFor is how long own services are remembered.
-	namesFor = 30 * time.Second
+	// hostFor is how long the addresses of a host name are remembered, and maxHost how many.
+	hostFor = 30 * time.Second
+	maxHost = 16
 )
 
 // probesSeen is what came out of probes by peer.
@@ -44,138 +45,255 @@ type probed struct {
 // probeTask tries to reach the gateways of peers.
 type probeTask struct {
 	worker *worker
+	// resolve finds the IPs of a host name.
+	resolve func(ctx context.Context, host string) ([]string, error)
 
-	own     []string // server names of services of this cluster
-	ownRead time.Time
-	// lucky are the names that answered last, by peer.
-	lucky map[string]string
+	own   ownServices
+	peers map[string]*peerProbes
 }
 
-func newProbeTask(w *worker) *probeTask { return &probeTask{worker: w, lucky: map[string]string{}} }
+// peerProbes is what is remembered about a peer.
+type peerProbes struct {
+	from, to string
+	// records by IP and port.
+	records map[string]*probe.Record
+	hosts   map[string]host
+	// choice has what came out of attempts.
+	choice probe.Choice
+	// who tried last.
+	who *probe.Identity
+}
+
+// host is what a host name stands for.
+type host struct {
+	ips   []string
+	err   error
+	until time.Time
+}
+
+func newProbeTask(w *worker) *probeTask {
+	return &probeTask{worker: w, resolve: net.DefaultResolver.LookupHost, peers: map[string]*peerProbes{}}
+}
 
 func (t *probeTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
 	next := &probesSeen{generation: object.Generation, peers: map[string]probed{}}
 	who := t.worker.istiod.identity()
-	var before map[string]probed
-	if was := t.worker.view().probes; was != nil {
-		before = was.peers
-	}
 	var group sync.WaitGroup
-	places := make(chan struct{}, probesAtOnce)
-	results := map[string][]probe.Result{}
+	var mu sync.Mutex
+	missing, wanted, places := false, map[string]bool{}, make(chan struct{}, probesAtOnce)
 	for i := range object.Spec.Peers {
 		peer := &object.Spec.Peers[i]
 		if object.Spec.Leaving || len(peer.Gateways) == 0 {
 			continue
 		}
+		wanted[peer.Name] = true
+		p := t.peer(peer.Name)
 		if who == nil {
-			// Without a certificate nothing can be tried; what was seen before stays.
-			next.untried = true
-			if was, ok := before[peer.Name]; ok && slices.Equal(was.gateways, peer.Gateways) {
-				next.peers[peer.Name] = was
+			next.untried, missing = true, true
+		} else {
+			t.choose(ctx, p)
+		}
+		group.Go(func() {
+			result, ok := p.look(ctx, t, peer.Gateways, who, places)
+			mu.Lock()
+			defer mu.Unlock()
+			missing = missing || !result.Passed
+			if ok {
+				next.peers[peer.Name] = probed{gateways: peer.Gateways, result: result}
 			}
-			continue
-		}
-		names, found := t.names(ctx, peer.Name), make([]probe.Result, len(peer.Gateways))
-		results[peer.Name] = found
-		next.peers[peer.Name] = probed{gateways: peer.Gateways}
-		for at, gateway := range peer.Gateways {
-			group.Go(func() {
-				places <- struct{}{}
-				defer func() { <-places }()
-				ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-				defer cancel()
-				found[at] = probe.Gateway(ctx, net.JoinHostPort(gateway.Address, strconv.Itoa(int(gateway.Port))), names, who)
-			})
-		}
+		})
 	}
 	group.Wait()
 	if ctx.Err() != nil {
 		return outcome{}
 	}
-	missing := next.untried
-	for peer, found := range results {
-		result := worst(found)
-		missing = missing || !result.Passed
-		if result.Name != "" {
-			t.lucky[peer] = result.Name
+	for name := range t.peers {
+		if !wanted[name] {
+			delete(t.peers, name)
 		}
-		result.Name = "" // which name answered is not news
-		next.peers[peer] = probed{gateways: next.peers[peer].gateways, result: result}
 	}
 	return outcome{missing: missing, news: t.worker.saw(func(s *seen) { s.probes = next })}
 }
 
-// worst is the result that says the most about what is wrong: all gateways of a peer have
-// to be good, because traffic goes to all of them.
-func worst(results []probe.Result) probe.Result {
-	weight := func(r probe.Result) int {
-		switch {
-		case !r.Passed:
-			return 0
-		case r.Reason != "":
-			return 1
-		default:
-			return 2
-		}
+func (t *probeTask) peer(name string) *peerProbes {
+	p := t.peers[name]
+	if p == nil {
+		p = &peerProbes{from: t.worker.agent.Cluster, to: name, records: map[string]*probe.Record{}, hosts: map[string]host{}}
+		p.choice.From, p.choice.To = p.from, p.to
+		t.peers[name] = p
 	}
-	return slices.MinFunc(results, func(a, b probe.Result) int { return cmp.Compare(weight(a), weight(b)) })
+	return p
 }
 
-// names are the server names to try at the gateway of a peer: the one that answered last,
-// then services with pods there, then services of this cluster, of which the peer may have
-// some, too.
-func (t *probeTask) names(ctx context.Context, peer string) []string {
-	var names []string
-	if name := t.lucky[peer]; name != "" {
-		names = append(names, name)
-	}
-	names = append(names, t.worker.istiod.names(peer)...)
-	if len(names) < namesTried {
-		t.readOwn(ctx)
-		names = append(names, t.own...)
-	}
-	var distinct []string
+// choose prepares the names to try: services with pods there, then services of this
+// cluster, of which the peer may have some, too.
+func (t *probeTask) choose(ctx context.Context, p *peerProbes) {
+	names := t.worker.istiod.names(p.to)
+	t.own.read(ctx, t.worker, names)
+	p.choice.Known = nil
 	for _, name := range names {
-		if len(distinct) < namesTried && !slices.Contains(distinct, name) {
-			distinct = append(distinct, name)
-		}
+		p.choice.Known = append(p.choice.Known, probe.Candidate{Name: name, HTTP: t.own.http[name]})
 	}
-	return distinct
+	p.choice.Guessed = t.own.candidates
 }
 
-func (t *probeTask) readOwn(ctx context.Context) {
+// look tries some addresses, those first that were not tried for longest. False when
+// nothing was tried yet.
+func (p *peerProbes) look(ctx context.Context, t *probeTask, gateways []meshv1alpha1.GatewayAddress, who *probe.Identity, places chan struct{}) (probe.Result, bool) {
 	now := t.worker.now()
-	if !t.ownRead.IsZero() && now.Sub(t.ownRead) < namesFor {
+	addresses := p.addresses(ctx, t, gateways, now)
+	if who != nil {
+		if p.who != nil && !p.who.Same(who) {
+			for _, r := range p.records {
+				r.Again() // it was not tried with that
+			}
+		}
+		p.who = who
+	}
+	names, known := probe.Order(&p.choice)
+	slices.SortStableFunc(addresses, func(a, b string) int { return p.records[a].At.Compare(p.records[b].At) })
+	picked := addresses[:min(len(addresses), sample)]
+	var group sync.WaitGroup
+	results, full := make([]probe.Result, len(picked)), make([]bool, len(picked))
+	for i, address := range picked {
+		full[i] = who != nil && p.records[address].Due(known, now)
+		group.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+			defer cancel()
+			if full[i] {
+				results[i] = probe.Gateway(ctx, address, names, who)
+			} else {
+				results[i] = probe.Reach(ctx, address)
+			}
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return probe.Result{}, false
+	}
+	now = t.worker.now()
+	for i, address := range picked {
+		r := p.records[address]
+		results[i].Message = strings.ReplaceAll(results[i].Message, address, r.Address)
+		if full[i] {
+			r.Take(results[i], known, now)
+		} else {
+			r.Reached(results[i], now)
+		}
+	}
+	p.learn(results, full)
+	return p.sum(addresses, who)
+}
+
+// learn remembers which names are worth trying.
+func (p *peerProbes) learn(results []probe.Result, full []bool) {
+	tried, passed := false, false
+	var failed []string
+	for i := range results {
+		if !full[i] {
+			continue
+		}
+		tried = true
+		failed = append(failed, results[i].Failed...)
+		if results[i].Name != "" {
+			p.choice.Lucky, passed = results[i].Name, true
+		}
+	}
+	if !tried {
 		return
 	}
-	services, err := t.worker.agent.member.services(ctx, "", "", namesRead)
-	if err != nil {
-		return // fewer names are tried; that Services cannot be read is said elsewhere
+	slices.Sort(failed)
+	p.choice.Failed = slices.Compact(failed)
+	if !passed {
+		p.choice.Turn++
 	}
-	t.own, t.ownRead = nil, now
-	for i := range services {
-		if s := &services[i]; callable(s) && s.Namespace != meshv1alpha1.IstioNamespace {
-			t.own = append(t.own, istiod.SNI(s.Name+"."+s.Namespace+".svc.cluster.local", s.Spec.Ports[0].Port))
+}
+
+// sum is what all addresses come to.
+func (p *peerProbes) sum(addresses []string, who *probe.Identity) (probe.Result, bool) {
+	var records []*probe.Record
+	var last time.Time
+	for _, address := range addresses {
+		r := p.records[address]
+		records = append(records, r)
+		if r.Tried.After(last) {
+			last = r.Tried
 		}
 	}
-	if len(t.own) == 0 {
-		t.ownRead = time.Time{}
+	for name, host := range p.hosts {
+		if host.err != nil && len(host.ips) == 0 {
+			records = append(records, &probe.Record{Address: name, Tried: host.until, Result: probe.Result{
+				Reason: probe.Unreachable, Message: fmt.Sprintf("%s: the name cannot be resolved: %s", name, reason(host.err)),
+			}})
+		}
 	}
+	result, ok := probe.Combine(records)
+	if ok && who == nil && !last.IsZero() {
+		result.Message = join(result.Message, fmt.Sprintf("not tried since %s, because this cluster has no certificate of the mesh", last.UTC().Format(time.RFC3339)))
+	}
+	return result, ok
 }
 
-// callable tells whether a Service is one that istiod gives endpoints for, and lets other
-// namespaces and clusters call.
-func callable(s *corev1.Service) bool {
-	switch {
-	case s.Namespace == systemNamespace, s.Namespace == "default" && s.Name == "kubernetes":
-		return false // Istio keeps them within the cluster
-	case s.Spec.Type == corev1.ServiceTypeExternalName, s.Spec.ClusterIP == corev1.ClusterIPNone, len(s.Spec.Ports) == 0:
-		return false
+func join(a, b string) string {
+	if a == "" {
+		return b
 	}
-	exported, ok := s.Annotations["networking.istio.io/exportTo"]
-	return !ok || exported == "*" || exported == ""
+	return a + "; " + b
 }
 
-// systemNamespace is the namespace of Kubernetes itself.
-const systemNamespace = "kube-system"
+// addresses are the IPs and ports of gateways, each with a record.
+func (p *peerProbes) addresses(ctx context.Context, t *probeTask, gateways []meshv1alpha1.GatewayAddress, now time.Time) []string {
+	var addresses []string
+	hosts, records := map[string]host{}, map[string]*probe.Record{}
+	for i := range gateways {
+		port := strconv.Itoa(int(gateways[i].Port))
+		name := gateways[i].Address
+		ips := []string{name}
+		if net.ParseIP(name) == nil {
+			hosts[name] = p.host(ctx, t, name, now)
+			ips = hosts[name].ips
+		}
+		for _, ip := range ips {
+			address := net.JoinHostPort(ip, port)
+			record := p.records[address]
+			if record == nil {
+				record = &probe.Record{}
+			}
+			if record.Address = address; ip != name {
+				record.Address = fmt.Sprintf("%s (%s)", net.JoinHostPort(name, port), ip)
+			}
+			if records[address] == nil {
+				addresses = append(addresses, address)
+			}
+			records[address] = record
+		}
+	}
+	p.hosts, p.records = hosts, records
+	return addresses
+}
+
+// host resolves a name. All of its addresses count: istiod uses them all.
+func (p *peerProbes) host(ctx context.Context, t *probeTask, name string, now time.Time) host {
+	if was, ok := p.hosts[name]; ok && now.Before(was.until) {
+		return was
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	ips, err := t.resolve(ctx, name)
+	if err != nil {
+		// What it stood for is tried on: a resolver that does not answer is not the gateway.
+		return host{ips: p.hosts[name].ips, err: err, until: now.Add(slow)}
+	}
+	slices.Sort(ips)
+	return host{ips: ips[:min(len(ips), maxHost)], until: now.Add(hostFor)}
+}
+
+// reason is what is wrong without the server that was asked, which may be another each time.
+func reason(err error) string {
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.Err != "" {
+		return dns.Err
+	}
+	return err.Error()
+}

@@ -36,10 +36,30 @@ func (w *worker) lookAtToken(ctx context.Context, object *meshv1alpha1.MeshMembe
 		next.made = trouble{"NoServiceAccount", err.Error()}
 	case errors.Is(err, reader.ErrNoServer):
 		next.made = trouble{"NoServer", err.Error()}
+	case errors.Is(err, reader.ErrUseless):
+		next.made = trouble{"NotUsable", err.Error()}
+	case errors.Is(err, errNoCA):
+		next.made = trouble{"NoCA", err.Error()}
 	case apierrors.IsForbidden(err):
 		next.made = trouble{"Forbidden", err.Error()}
 	default:
 		next.made = trouble{"NotMade", err.Error()}
 	}
 	return outcome{missing: err != nil, news: w.saw(func(s *seen) { s.token = next }), at: at}
+}
+
+// admitted is a federation that gets a token only while it is the agent's own: another may
+// have come in the place of it, at the same URL.
+type admitted struct {
+	reader.Federation
+
+	admit func(context.Context) error
+}
+
+// Put implements reader.Federation.
+func (f *admitted) Put(ctx context.Context, data map[string][]byte) error {
+	if err := f.admit(ctx); err != nil {
+		return err
+	}
+	return f.Federation.Put(ctx, data)
 }

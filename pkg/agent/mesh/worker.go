@@ -51,7 +51,7 @@ func newWorker(a *Agent, object *meshv1alpha1.MeshMember) *worker {
 	w := &worker{agent: a, name: object.Name, uid: object.UID, object: object, changed: make(chan struct{}, 1)}
 	w.keeper = &reader.Keeper{
 		Mesh: object.Name, Server: a.member.server(a.InCluster), Member: a.member,
-		Federation: &tokenSecret{federation: a.federation, mesh: object.Name}, Now: a.Clock.Now,
+		Federation: &admitted{&tokenSecret{federation: a.federation, mesh: object.Name}, a.Admit}, Now: a.Clock.Now,
 	}
 	for i := range w.wakes {
 		w.wakes[i] = make(chan struct{}, 1)

@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/test/e2e/lab"
+	"github.com/flotilla-io/flotilla/test/mesh/ads"
 	"github.com/flotilla-io/flotilla/test/mesh/meshlab"
 )
 
@@ -42,8 +44,6 @@ func TestAnUnjoinedClusterReadsNobody(t *testing.T) {
 	load.Answers(5, meshlab.Names...)
 	leaving := time.Now()
 
-	// What it has when it leaves is nobody's from then on.
-	t.Cleanup(func() { s.Run("us", "delete", "deployment,service", "hello", "--ignore-not-found") })
 	s.Run(lab.Fed, "delete", "cluster", "us", "--timeout=40s")
 	for name, token := range known {
 		s.Await("the token that us has for "+name+" has ended", func() error {
@@ -103,7 +103,11 @@ func TestALostClusterIsWithdrawn(t *testing.T) {
 		return nil
 	})
 	// Until it is known, istiod goes on with what it has.
-	s.Weights("eu", []string{"eu"}, []string{"ap", "us"})
+	endpoints, err := s.HelloEndpoints("eu")
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(endpoints, func(e ads.Endpoint) bool {
+		return strings.HasPrefix(e.Address, shared.Members["us"].GatewayIP()+":")
+	}), "%+v", endpoints)
 	s.BecomesWithin(3*time.Minute, meshlab.Mesh, "the link to us is withdrawn", func(mesh *meshv1alpha1.Mesh) error {
 		for _, from := range []string{"eu", "ap"} {
 			l := meshlab.Link(mesh, from, "us")

@@ -179,8 +179,8 @@ func (s *Session) HelloEndpoints(in string) ([]ads.Endpoint, error) {
 }
 
 // Weights waits until EDS of hello in a member is right: the pods of these
-// members by their own addresses, with weight 1 each, and in place of those of
-// others their gateway with as many as it has pods. Pods are counted in the
+// members by their own addresses, with equal weights, and in place of those of
+// others their gateway with as many times that as it has pods. Pods are counted in the
 // members themselves.
 func (s *Session) Weights(in string, direct, byGateway []string) {
 	s.Helper()
@@ -211,11 +211,30 @@ func (s *Session) Weights(in string, direct, byGateway []string) {
 			}
 			got[e.Address] += e.Weight
 		}
-		if !maps.Equal(got, want) {
+		if !maps.Equal(reduced(got), reduced(want)) {
 			return fmt.Errorf("it has %s, want %s", weights(got), weights(want))
 		}
 		return nil
 	})
+}
+
+// reduced are the smallest weights in the same proportion: istiod multiplies all of
+// them when a network has several gateways.
+func reduced(weights map[string]uint32) map[string]uint32 {
+	var divisor uint32
+	for _, w := range weights {
+		for a, b := divisor, w; ; a, b = b, a%b {
+			if b == 0 {
+				divisor = a
+				break
+			}
+		}
+	}
+	smallest := map[string]uint32{}
+	for address, w := range weights {
+		smallest[address] = w / max(divisor, 1)
+	}
+	return smallest
 }
 
 func weights(of map[string]uint32) string {

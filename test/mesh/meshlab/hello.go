@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -76,9 +77,22 @@ func (s *Session) NoHello() {
 		s.Await("hello is gone from "+name, func() error {
 			list, err := m.Core.CoreV1().Pods("default").List(s.Context(), metav1.ListOptions{LabelSelector: "app=hello"})
 			if err == nil && len(list.Items) > 0 {
+				s.confirmDeletions(name)
 				err = fmt.Errorf("%d pods are there", len(list.Items))
 			}
 			return err
 		})
+	}
+}
+
+var confirmation = regexp.MustCompile(`agent\.flotilla\.io/confirm-deletions=\w+`)
+
+// confirmDeletions does what an agent asks for that has just started, and finds
+// that all it had is not wanted any more.
+func (s *Session) confirmDeletions(name string) {
+	s.Helper()
+	held := s.Run(lab.Fed, "get", "cluster", name, `--output=jsonpath={.status.conditions[?(@.type=="DeletionsHeld")].message}`)
+	if annotation := confirmation.FindString(held); annotation != "" {
+		s.Run(lab.Fed, "annotate", "cluster", name, "--overwrite", annotation)
 	}
 }

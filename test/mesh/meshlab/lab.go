@@ -36,7 +36,7 @@ func Others(name string) (list []string) {
 const (
 	// CertificateLifetime is that of all workloads here. A proxy renews at half of
 	// it.
-	CertificateLifetime = 10 * time.Second
+	CertificateLifetime = 8 * time.Second
 
 	startTimeout = 2 * time.Minute
 )

@@ -19,10 +19,29 @@ import (
 )
 
 func (s *Server) patch(t target, r *http.Request, body []byte) (map[string]any, error) {
-	if r.Header.Get("Content-Type") == string(types.JSONPatchType) {
+	switch r.Header.Get("Content-Type") {
+	case string(types.JSONPatchType):
 		return s.jsonPatch(t, body)
+	case string(types.MergePatchType):
+		return s.mergePatch(t, body)
 	}
 	return s.apply(t, r, body)
+}
+
+// mergePatch knows maps and values, and removes nothing.
+func (s *Server) mergePatch(t target, body []byte) (map[string]any, error) {
+	old, err := s.read(t)
+	if err != nil {
+		return nil, err
+	}
+	change := map[string]any{}
+	if err := utiljson.Unmarshal(body, &change); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	next := (&unstructured.Unstructured{Object: old}).DeepCopy().Object
+	merge(next, change)
+	s.put(t.resource, next, "MODIFIED")
+	return next, nil
 }
 
 // apply is server-side apply without schemas: lists are atomic, maps are merged.

@@ -1,40 +1,30 @@
 package probe
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"syscall"
-	"time"
+	"slices"
 )
 
 // Reasons of a Result.
 const (
 	// NoService: reached, but there was nothing to shake hands with.
 	NoService = "NoService"
+	// NothingBehind: reached, but nobody is behind it who has to be.
+	NothingBehind = "NothingBehind"
 	// Unreachable: no connection, or no answer.
 	Unreachable = "Unreachable"
 	// WrongRoot: the certificate there is not under a root of the mesh.
 	WrongRoot = "WrongRoot"
 	// Refused: ours is not accepted there.
 	Refused = "Refused"
+	// NoGateway: what answers is not a gateway of a mesh.
+	NoGateway = "NoGateway"
 )
-
-// What an attempt may take.
-const (
-	dialTimeout      = 3 * time.Second
-	handshakeTimeout = 3 * time.Second
-	// afterwards is the least time in which a server may refuse our certificate. In
-	// TLS 1.3 it says so only when the handshake is over for us.
-	afterwards = 50 * time.Millisecond
-)
-
-// protocol is what gateways let through.
-const protocol = "istio"
 
 // Identity is who tries.
 type Identity struct {
@@ -42,6 +32,12 @@ type Identity struct {
 	Certificate tls.Certificate
 	// Roots of the mesh.
 	Roots *x509.CertPool
+}
+
+// Same tells whether both trust the same roots and have their certificate from the same CA.
+func (i *Identity) Same(other *Identity) bool {
+	chain := func(c *tls.Certificate) [][]byte { return c.Certificate[min(1, len(c.Certificate)):] }
+	return i.Roots.Equal(other.Roots) && slices.EqualFunc(chain(&i.Certificate), chain(&other.Certificate), bytes.Equal)
 }
 
 // Result of a probe.
@@ -54,158 +50,76 @@ type Result struct {
 	Message string
 	// Name is the server name that answered; empty when none did.
 	Name string
+	// Closed are the names for which the connection was closed without a word, and Failed
+	// those that went wrong otherwise.
+	Closed, Failed []string
 }
 
-// Gateway tries to reach a gateway, by one server name after the other until one
-// answers.
+// Gateway tries to reach a gateway at an IP and port, by one server name after the other
+// until one answers. What goes wrong with one name may be the fault of that service, so
+// it counts only if no name answers; no connection is no name's fault.
 func Gateway(ctx context.Context, address string, names []string, who *Identity) Result {
+	var closed, failed []string
+	var wrong []Result
 	for _, name := range names {
-		result, next := try(ctx, address, name, who)
-		if !next {
-			return result
+		if len(wrong) > 0 && ctx.Err() != nil {
+			break // there is something to report
+		}
+		a := try(ctx, address, name, who)
+		switch {
+		case a.Passed:
+			a.Closed, a.Failed = closed, failed
+			return a.Result
+		case a.final:
+			return a.Result
+		case a.closed:
+			closed = append(closed, name)
+		default:
+			failed = append(failed, name)
+			wrong = append(wrong, a.Result)
 		}
 	}
 	if len(names) == 0 {
-		conn, err := dial(ctx, address)
-		if err != nil {
-			return Result{Reason: Unreachable, Message: fmt.Sprintf("%s: %s", address, plain(err))}
+		if r := Reach(ctx, address); !r.Passed {
+			return r
 		}
-		_ = conn.Close()
 	}
-	return Result{Passed: true, Reason: NoService, Message: fmt.Sprintf("%s is reached, but has no service of the mesh yet that could be tried", address)}
+	if len(wrong) == 0 {
+		return Result{
+			Passed: true, Reason: NoService, Closed: closed,
+			Message: fmt.Sprintf("%s is reached, but has no service of the mesh yet that could be tried", address),
+		}
+	}
+	found := prevailing(wrong)
+	found.Closed, found.Failed = closed, failed
+	return found
 }
 
-// try makes one attempt. Next says that another name may have more luck.
-func try(ctx context.Context, address, name string, who *Identity) (result Result, next bool) {
-	fail := func(reason, format string, args ...any) (Result, bool) {
-		return Result{Reason: reason, Message: address + ": " + fmt.Sprintf(format, args...)}, false
-	}
-	raw, err := dial(ctx, address)
+// Reach only connects, which no workload notices.
+func Reach(ctx context.Context, address string) Result {
+	conn, err := dial(ctx, address)
 	if err != nil {
-		return fail(Unreachable, "%s", plain(err))
+		return Result{Reason: Unreachable, Message: fmt.Sprintf("%s: %s", address, plain(err))}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
-	counted := &counter{Conn: raw}
-	var untrusted error
-	conn := tls.Client(counted, config(name, who, &untrusted))
-	defer func() { _ = conn.Close() }()
-	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return fail(Unreachable, "%s", plain(err))
-	}
-	began := time.Now()
-	err = conn.HandshakeContext(ctx)
-	if err == nil {
-		err = refusal(conn, raw, 2*time.Since(began)+afterwards)
-	}
-	alert := remote(err)
-	switch {
-	case err == nil:
-		return Result{Passed: true, Name: name}, false
-	case untrusted != nil:
-		return fail(WrongRoot, "the certificate of %s is not under a root that this cluster trusts: %v", name, untrusted)
-	case alert != nil:
-		return fail(Refused, "for %s it does not accept the certificate of this cluster: %v", name, alert)
-	case counted.read == 0 && closed(err):
-		return Result{}, true
-	default:
-		return fail(Unreachable, "connected, but the handshake with %s did not end: %s", name, plain(err))
-	}
+	_ = conn.Close()
+	return Result{Passed: true}
 }
 
-func config(name string, who *Identity, untrusted *error) *tls.Config {
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		ServerName:   name,
-		NextProtos:   []string{protocol},
-		Certificates: []tls.Certificate{who.Certificate},
-		// Names in certificates of workloads are SPIFFE IDs and not host names. Whether
-		// they are under the mesh's root is checked here.
-		InsecureSkipVerify: true,
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			*untrusted = verify(raw, who.Roots)
-			return *untrusted
-		},
-	}
-}
+// telling has the reasons in the order of how much they tell.
+var telling = []string{WrongRoot, Refused, NoGateway, Unreachable}
 
-func verify(raw [][]byte, roots *x509.CertPool) error {
-	options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	var leaf *x509.Certificate
-	for _, der := range raw {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return fmt.Errorf("it cannot be read: %w", err)
-		}
-		if leaf == nil {
-			leaf = cert
-			continue
-		}
-		options.Intermediates.AddCert(cert)
+// prevailing is the result with the reason that most have; of several such the one that
+// tells the most.
+func prevailing(results []Result) Result {
+	count := map[string]int{}
+	for i := range results {
+		count[results[i].Reason]++
 	}
-	if leaf == nil {
-		return errors.New("there is none")
-	}
-	_, err := leaf.Verify(options)
-	return err
-}
-
-// refusal waits whether the server refuses our certificate after the handshake.
-func refusal(conn *tls.Conn, raw net.Conn, wait time.Duration) error {
-	if conn.ConnectionState().Version < tls.VersionTLS13 {
-		return nil // it would have done so before
-	}
-	if err := raw.SetReadDeadline(time.Now().Add(wait)); err != nil {
-		return err
-	}
-	_, err := conn.Read(make([]byte, 1))
-	if remote(err) != nil {
-		return err
-	}
-	return nil // silence, something said, or an end that is not about certificates
-}
-
-// remote is what the other side says is wrong; nil when it said nothing.
-func remote(err error) error {
-	var operation *net.OpError
-	if errors.As(err, &operation) && operation.Op == "remote error" {
-		return operation.Err
-	}
-	return nil
-}
-
-func dial(ctx context.Context, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	return dialer.DialContext(ctx, "tcp", address)
-}
-
-// counter counts what was read.
-type counter struct {
-	net.Conn
-	read int
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.read += n
-	return n, err
-}
-
-// closed tells whether the other side has ended the connection.
-func closed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// plain says what is wrong without addresses of this side, which differ each time.
-func plain(err error) string {
-	var timeout interface{ Timeout() bool }
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return "no answer in time; is there a firewall in between?"
-	}
-	var operation *net.OpError
-	if errors.As(err, &operation) {
-		return operation.Err.Error()
-	}
-	return err.Error()
+	return slices.MinFunc(results, func(a, b Result) int {
+		return cmp.Or(
+			cmp.Compare(count[b.Reason], count[a.Reason]),
+			cmp.Compare(slices.Index(telling, a.Reason), slices.Index(telling, b.Reason)),
+			cmp.Compare(a.Message, b.Message),
+		)
+	})
 }

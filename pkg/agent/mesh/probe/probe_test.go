@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -88,6 +90,45 @@ func listen(t *testing.T, answer func(net.Conn)) string {
 
 const hello = "outbound_.80_._.hello.default.svc.cluster.local"
 
+// behind is a gateway that forwards by name, as Envoy does: names that it does not know are
+// closed without a word.
+func behind(t *testing.T, workloads map[string]func(net.Conn)) func(net.Conn) {
+	t.Helper()
+	return func(conn net.Conn) {
+		var said bytes.Buffer
+		name := ""
+		_ = tls.Server(tee{conn, &said}, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+			name = info.ServerName
+			return nil, errors.New("heard enough")
+		}}).Handshake()
+		if answer := workloads[name]; answer != nil {
+			answer(again{conn, io.MultiReader(&said, conn)})
+		}
+	}
+}
+
+// tee reads, keeps what was read, and says nothing.
+type tee struct {
+	net.Conn
+	said *bytes.Buffer
+}
+
+func (c tee) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.said.Write(p[:n])
+	return n, err
+}
+
+func (c tee) Write(p []byte) (int, error) { return len(p), nil }
+
+// again begins with what was read before.
+type again struct {
+	net.Conn
+	reader io.Reader
+}
+
+func (c again) Read(p []byte) (int, error) { return c.reader.Read(p) }
+
 // workload answers for hello only, as a gateway with one service does.
 func workload(t *testing.T, server *Identity, trusts *root, version uint16) func(net.Conn) {
 	t.Helper()
@@ -120,6 +161,23 @@ func TestGateway(t *testing.T) {
 		return listener.Addr().String()
 	}
 	const unknown = "outbound_.80_._.unknown.default.svc.cluster.local"
+	secure := func(server *Identity, trusts *root, protocols ...string) func(net.Conn) {
+		return func(conn net.Conn) {
+			c := tls.Server(conn, &tls.Config{
+				MinVersion: tls.VersionTLS12, NextProtos: protocols, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusts.pool(),
+				Certificates: []tls.Certificate{server.Certificate},
+			})
+			if c.Handshake() == nil {
+				_, _ = io.Copy(io.Discard, c)
+			}
+		}
+	}
+	good, foreign, refused := secure(mesh.identity(t), mesh, protocol), secure(other.identity(t), mesh, protocol), secure(mesh.identity(t), other, protocol)
+	text := func(conn net.Conn) { _, _ = conn.Write([]byte("220 ready\r\n")) }
+	silence := func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+	mixed := listen(t, behind(t, map[string]func(net.Conn){
+		"good": good, "foreign": foreign, "foreign2": foreign, "refused": refused, "text": text, "silent": silence,
+	}))
 	cases := map[string]struct {
 		reason  string
 		address string
@@ -177,6 +235,41 @@ func TestGateway(t *testing.T) {
 			address: refusing(),
 			want:    Result{Reason: Unreachable}, says: "connection refused",
 		},
+		"OneIsNotOfTheMesh": {
+			reason:  "A port that is kept out of the mesh says nothing about the link.",
+			address: mixed, names: []string{"foreign", "good"},
+			want: Result{Passed: true, Name: "good"},
+		},
+		"OneRefuses": {
+			reason:  "Nor does one whose certificate is not renewed.",
+			address: mixed, names: []string{"refused", "good"},
+			want: Result{Passed: true, Name: "good"},
+		},
+		"OneSpeaksPlainText": {
+			reason:  "Nor does one with mTLS switched off.",
+			address: mixed, names: []string{"text", "good"},
+			want: Result{Passed: true, Name: "good"},
+		},
+		"OneIsSilent": {
+			reason:  "Nor does one that the gateway may not reach.",
+			address: mixed, names: []string{"silent", "good"},
+			want: Result{Passed: true, Name: "good"},
+		},
+		"MostSay": {
+			reason:  "What most say is reported.",
+			address: mixed, names: []string{"text", "unknown", "foreign", "foreign2"},
+			want: Result{Reason: WrongRoot}, says: "foreign",
+		},
+		"OneSays": {
+			reason:  "All others are not known there.",
+			address: mixed, names: []string{"unknown", "text"},
+			want: Result{Reason: Unreachable}, says: "text",
+		},
+		"NoGateway": {
+			reason:  "A server of something else that does not know the protocol does not refuse the certificate.",
+			address: listen(t, secure(mesh.identity(t), mesh, "h2")), names: []string{hello},
+			want: Result{Reason: NoGateway}, says: "no workload of a mesh",
+		},
 		"NotTLS": {
 			reason:  "Something else listens there.",
 			address: listen(t, func(conn net.Conn) { _, _ = conn.Write([]byte("SSH-2.0-x\r\n")) }), names: []string{hello},
@@ -193,7 +286,7 @@ func TestGateway(t *testing.T) {
 			}
 			again := Gateway(t.Context(), tc.address, tc.names, mesh.identity(t))
 			assert.Equal(t, got, again, "the same is said of the same")
-			got.Message = ""
+			got.Message, got.Closed, got.Failed = "", nil, nil
 			assert.Equal(t, tc.want, got, tc.reason)
 		})
 	}

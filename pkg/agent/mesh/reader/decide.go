@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,9 +10,6 @@ import (
 
 // reservation is how long a Secret may be without a token.
 const reservation = 10 * time.Minute
-
-// second is what times in API objects are rounded down to.
-const second = time.Second
 
 // Token is what is remembered of a token.
 type Token struct {
@@ -29,14 +27,15 @@ type Token struct {
 	Ends time.Time
 	// For tells what it can be used for: ServiceAccount, server and CA.
 	For string
-	// Renewed is the time after which it was asked for.
+	// Renewed is the time after which it was asked for: that of Wanted.After then.
 	Renewed time.Time
 	// Delivered is true once the federation has it.
 	Delivered bool
 }
 
-// end is when the token ends by our clock, which may differ from the API server's by
-// more than a token lives.
+// end is when the token ends by the clock of the agent that made it, which may differ from
+// the API server's, and from that of the next agent, by more than a token lives. So it says
+// when to make another one, and not that this one is of no use any more.
 func (t *Token) end() time.Time { return t.Issued.Add(t.Life) }
 
 // Wanted is what is to be there.
@@ -80,10 +79,9 @@ func Decide(tokens []Token, wanted *Wanted, now time.Time) Plan {
 	plan.Seen = plan.Newest != nil && slices.Contains(wanted.InUse, plan.Newest.Hash)
 	for i := range tokens {
 		t := &tokens[i]
-		switch {
-		case t.Hash != "" && !now.Before(t.end()),
-			t.Hash == "" && now.Sub(t.Created) >= reservation,
-			t.Hash != "" && plan.Seen && t.Hash != plan.Newest.Hash && !slices.Contains(wanted.InUse, t.Hash):
+		abandoned := t.Hash == "" && now.Sub(t.Created) >= reservation
+		unused := t.Hash != "" && plan.Seen && t.Hash != plan.Newest.Hash && !slices.Contains(wanted.InUse, t.Hash)
+		if abandoned || unused {
 			plan.End = append(plan.End, t.Secret)
 		}
 	}
@@ -92,11 +90,16 @@ func Decide(tokens []Token, wanted *Wanted, now time.Time) Plan {
 	return plan
 }
 
-// newest is the token that was delivered last.
+// newest is the token that was delivered last. What counts is the clock of the API server,
+// because the agent before this one may have had another.
 func newest(tokens []Token) *Token {
 	var found *Token
 	for i := range tokens {
-		if t := &tokens[i]; t.Hash != "" && t.Delivered && (found == nil || t.Issued.After(found.Issued)) {
+		t := &tokens[i]
+		if t.Hash == "" || !t.Delivered {
+			continue
+		}
+		if found == nil || cmp.Or(t.Created.Compare(found.Created), t.Issued.Compare(found.Issued)) > 0 {
 			found = t
 		}
 	}
@@ -114,7 +117,9 @@ func due(t *Token, wanted *Wanted, now time.Time) (why string, at time.Time) {
 		return "there is none", now
 	case t.For != wanted.For:
 		return "the ServiceAccount, or the URL or CA of the API server, is another", now
-	case !wanted.After.IsZero() && !t.Issued.After(wanted.After.Add(second)) && t.Renewed.Before(wanted.After):
+	case t.Renewed.Before(wanted.After):
+		// Whether it was made after that cannot be told from our clock. One that was, and
+		// not because of that, is made again once.
 		return "who no longer is to read the cluster knows the last one", now
 	}
 	life := wanted.Life

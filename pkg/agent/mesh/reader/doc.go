@@ -16,11 +16,16 @@
 //
 // Invariants (Decide):
 //
-//   - A token is ended only if it has expired, or was never made, or the federation
-//     has seen the newest delivered one (which is then among those in use) and does not
-//     name this one.
-//   - The newest delivered token is not ended.
-//   - All others are ended at some time: nothing is left behind for ever.
+//   - A token is ended only if it was never made, or the federation has seen the newest
+//     delivered one (which is then among those in use) and does not name this one. That
+//     one has expired is no reason: the clocks of this agent, of the one before it and of
+//     the API server may differ, and the API server ends it by itself.
+//   - The newest delivered token is not ended. It is the one whose Secret was created
+//     last, by the clock of the API server.
+//   - All others are ended once the newest is seen: nothing is left behind for ever.
+//   - No token is made that the federation could not use, and none again and again: there
+//     are pauses, each longer than the last, after a fault and when the federation does
+//     not keep what it gets.
 //
 // Decide is pure; Keeper does what it says. A Keeper is used by one goroutine.
 package reader

@@ -2,10 +2,16 @@ package reader
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +40,7 @@ type world struct {
 	skew    time.Duration // of the member's clock
 	secrets map[string]*corev1.Secret
 	account *corev1.ServiceAccount
+	ca      []byte
 	granted time.Duration
 	uids    int
 	// bound are the Secrets of tokens, by token.
@@ -49,7 +56,17 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, clock: testingclock.NewFakeClock(noon), secrets: map[string]*corev1.Secret{}, bound: map[string]string{},
 		account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "account"}}, allowed: -1,
+		ca: testCA(t),
 	}
+}
+
+func testCA(t *testing.T) []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: noon.Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // call runs what a request does, or not.
@@ -79,11 +96,12 @@ func (w *world) ServiceAccount(context.Context, string) (out *corev1.ServiceAcco
 	return out, err
 }
 
-func (w *world) Secrets(_ context.Context, selector string) (out []corev1.Secret, err error) {
-	require.Equal(w.t, "mesh.flotilla.io/mesh=mesh1", selector)
+func (w *world) SecretMetadata(_ context.Context, selector string) (out []metav1.PartialObjectMetadata, err error) {
+	require.Equal(w.t, Label+"=mesh1", selector)
 	err = w.call(func() error {
 		for _, name := range slices.Sorted(maps.Keys(w.secrets)) {
-			out = append(out, *w.secrets[name].DeepCopy())
+			require.Equal(w.t, "mesh1", w.secrets[name].Labels[Label])
+			out = append(out, metav1.PartialObjectMetadata{ObjectMeta: *w.secrets[name].ObjectMeta.DeepCopy()})
 		}
 		return nil
 	})
@@ -109,7 +127,9 @@ func (w *world) PatchSecret(_ context.Context, name string, patch []byte) error 
 		if !ok {
 			return apierrors.NewNotFound(secretResource, name)
 		}
-		var change struct{ Metadata struct{ Annotations map[string]string } }
+		var change struct {
+			Metadata struct{ Annotations map[string]string }
+		}
 		require.NoError(w.t, json.Unmarshal(patch, &change))
 		if s.Annotations == nil {
 			s.Annotations = map[string]string{}
@@ -149,7 +169,7 @@ func (w *world) CreateToken(_ context.Context, account string, r *authentication
 	return out, err
 }
 
-func (w *world) CA(context.Context) ([]byte, error) { return []byte("a CA"), nil }
+func (w *world) CA(context.Context) ([]byte, error) { return w.ca, nil }
 
 func (w *world) Put(_ context.Context, data map[string][]byte) error {
 	return w.call(func() error { w.data = data; return nil })

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,16 +26,22 @@ import (
 // prefix begins the names of these Secrets.
 const prefix = remotesecret.ReaderName + "-"
 
-// lookAfter is how long the federation may take to take a token in before it is asked
-// whether it still has it.
-const lookAfter = 30 * time.Second
+const (
+	// lookAfter is how long the federation may take to take a token in before it is asked
+	// whether it still has it.
+	lookAfter = 30 * time.Second
+	// faultPause and lossPause are how long no token is made after a fault, and after one
+	// was made again for a federation that had lost it, at first and at most.
+	faultPause, maxFaultPause = 5 * time.Second, time.Minute
+	lossPause, maxLossPause   = lookAfter, 10 * time.Minute
+)
 
 // Member is the cluster.
 type Member interface {
 	// ServiceAccount of istio-system.
 	ServiceAccount(ctx context.Context, name string) (*corev1.ServiceAccount, error)
-	// Secrets of istio-system with a label.
-	Secrets(ctx context.Context, selector string) ([]corev1.Secret, error)
+	// SecretMetadata is that of Secrets of istio-system with a label, as it is now.
+	SecretMetadata(ctx context.Context, selector string) ([]metav1.PartialObjectMetadata, error)
 	// CreateSecret in istio-system.
 	CreateSecret(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error)
 	// PatchSecret of istio-system by a merge patch.
@@ -73,6 +81,23 @@ type Keeper struct {
 	looked time.Time
 	// emptied is true once the federation's Secret was removed.
 	emptied bool
+	// abandoned are Secrets of tokens that were not made to the end. Nobody has these.
+	abandoned map[string]bool
+	// failed is why no token could be made last.
+	failed error
+	// faults and losses are pauses after failing to make one, and after one was lost.
+	faults, losses pause
+}
+
+// pause is a time in which something is not done, each longer than the last.
+type pause struct {
+	until time.Time
+	long  time.Duration
+}
+
+func (p *pause) begin(now time.Time, least, most time.Duration) {
+	p.long = min(max(2*p.long, least), most)
+	p.until = now.Add(p.long)
 }
 
 // made is a token, and what is remembered of it.
@@ -93,6 +118,8 @@ var (
 	ErrNoAccount = errors.New("the ServiceAccount of the reader is not there")
 	// ErrNoServer means that nobody has said where peers reach the API server.
 	ErrNoServer = errors.New("it is not known where peers reach the API server")
+	// ErrUseless means that peers could not use a token.
+	ErrUseless = errors.New("peers could not use a token")
 )
 
 // Keep makes true what is wanted, and returns the token that peers are to use and when to
@@ -107,6 +134,9 @@ func (k *Keeper) Keep(ctx context.Context, spec *meshv1alpha1.MemberReader) (*me
 		return nil, time.Time{}, k.clear(ctx, bound)
 	}
 	k.emptied = false
+	if err := k.sweep(ctx, bound); err != nil {
+		return shown(Decide(tokens(bound), &Wanted{InUse: inUse(spec)}, k.Now()).Newest), time.Time{}, err
+	}
 	server := spec.Server
 	if server == "" {
 		server = k.Server
@@ -120,12 +150,21 @@ func (k *Keeper) Keep(ctx context.Context, spec *meshv1alpha1.MemberReader) (*me
 		k.pending = nil
 	}
 	plan.Make = plan.Make || k.pending != nil
-	if !plan.Make && !plan.Seen {
+	if plan.Seen {
+		k.losses = pause{}
+	}
+	if !plan.Make && !plan.Seen && !k.Now().Before(k.losses.until) {
 		if plan.Make, err = k.lost(ctx, plan.Newest.Hash); err != nil {
 			return shown(plan.Newest), plan.At, err
 		}
+		if plan.Make {
+			k.losses.begin(k.Now(), lossPause, maxLossPause)
+		}
 	}
 	if plan.Make {
+		if k.pending == nil && k.Now().Before(k.faults.until) {
+			return shown(plan.Newest), k.faults.until, k.failed
+		}
 		newest, err := k.renew(ctx, spec.ServiceAccount, wanted, server, ca)
 		if err != nil {
 			return shown(plan.Newest), time.Time{}, err
@@ -167,12 +206,28 @@ func (k *Keeper) wanted(ctx context.Context, spec *meshv1alpha1.MemberReader, se
 	if err != nil {
 		return nil, nil, fmt.Errorf("the CA of the API server: %w", err)
 	}
+	if err := k.usable(server, ca); err != nil {
+		return nil, nil, err
+	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(account.UID), server, string(ca)}, "\x00")))
 	wanted := &Wanted{Life: spec.TokenTTL.Duration, For: hex.EncodeToString(sum[:8]), InUse: inUse(spec)}
 	if spec.RenewAfter != nil {
 		wanted.After = spec.RenewAfter.Time
 	}
 	return wanted, ca, nil
+}
+
+// usable fails if the federation would not use a token for a server.
+func (k *Keeper) usable(server string, ca []byte) error {
+	try := &remotesecret.Token{Bearer: "bearer", Expires: k.Now(), Server: server, CA: ca}
+	if _, err := remotesecret.ParseToken(try.Data()); err != nil {
+		said := "that cannot be read"
+		if at, wrong := url.Parse(server); wrong == nil {
+			said = at.Redacted()
+		}
+		return fmt.Errorf("%w for the API server at %s: %w; the URL is that of spec.remoteAccess.servers of Mesh %s, or else of spec.apiEndpoint of the Cluster", ErrUseless, said, err, k.Mesh)
+	}
+	return nil
 }
 
 // lost asks the federation whether it has a token that it does not take in. A federation
@@ -203,8 +258,11 @@ func (k *Keeper) renew(ctx context.Context, account string, wanted *Wanted, serv
 	if k.pending == nil {
 		pending, err := k.make(ctx, account, wanted)
 		if err != nil {
+			k.failed = err
+			k.faults.begin(k.Now(), faultPause, maxFaultPause)
 			return nil, err
 		}
+		k.failed, k.faults = nil, pause{}
 		pending.secret.Server, pending.secret.CA = server, ca
 		k.pending = pending
 	}
@@ -220,14 +278,21 @@ func (k *Keeper) renew(ctx context.Context, account string, wanted *Wanted, serv
 }
 
 func (k *Keeper) make(ctx context.Context, account string, wanted *Wanted) (*made, error) {
-	issued := k.Now()
+	issued, name := k.Now(), prefix+suffix()
+	if k.abandoned == nil {
+		k.abandoned = map[string]bool{}
+	}
+	k.abandoned[name] = true // until it is good
 	secret, err := k.Member.CreateSecret(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: meshv1alpha1.IstioNamespace, Name: prefix + suffix(),
-			Labels: map[string]string{meshv1alpha1.MeshLabel: k.Mesh},
+			Namespace: meshv1alpha1.IstioNamespace, Name: name,
+			Labels: map[string]string{meshv1alpha1.MeshLabel: k.Mesh, Label: k.Mesh},
 		},
 		Type: corev1.SecretTypeOpaque,
 	})
+	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		delete(k.abandoned, name) // it was not made
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make a Secret in %s that a token is bound to; the agent needs to create, patch, list and delete secrets there: %w", meshv1alpha1.IstioNamespace, err)
 	}
@@ -237,19 +302,18 @@ func (k *Keeper) make(ctx context.Context, account string, wanted *Wanted) (*mad
 		BoundObjectRef:    &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Secret", Name: secret.Name, UID: secret.UID},
 	}})
 	if err != nil {
-		err = fmt.Errorf("make a token for ServiceAccount %s/%s; the agent needs to create serviceaccounts/token there: %w", meshv1alpha1.IstioNamespace, account, err)
-		// The next look makes another Secret; this one would stay for a while.
-		return nil, errors.Join(err, k.Member.DeleteSecret(ctx, secret.Name, secret.UID))
+		return nil, fmt.Errorf("make a token for ServiceAccount %s/%s; the agent needs to create serviceaccounts/token there: %w", meshv1alpha1.IstioNamespace, account, err)
 	}
 	bearer := &remotesecret.Token{Bearer: answer.Status.Token, Expires: answer.Status.ExpirationTimestamp.Time}
 	token := Token{
-		Secret: secret.Name, Hash: bearer.Hash(), Issued: issued, Ends: bearer.Expires,
+		Secret: secret.Name, Created: secret.CreationTimestamp.Time, Hash: bearer.Hash(), Issued: issued, Ends: bearer.Expires,
 		Life:  bearer.Expires.Sub(secret.CreationTimestamp.Time),
 		Asked: wanted.Life, For: wanted.For, Renewed: wanted.After,
 	}
 	if err := k.annotate(ctx, secret.Name, token.annotations()); err != nil {
-		return nil, errors.Join(err, k.Member.DeleteSecret(ctx, secret.Name, secret.UID))
+		return nil, err
 	}
+	delete(k.abandoned, name)
 	return &made{secret: bearer, Token: token}, nil
 }
 
@@ -264,8 +328,27 @@ func (k *Keeper) annotate(ctx context.Context, secret string, annotations map[st
 	return nil
 }
 
+// sweep deletes what was left when a token could not be made.
+func (k *Keeper) sweep(ctx context.Context, bound []metav1.PartialObjectMetadata) error {
+	var left []string
+	for i := range bound {
+		if k.abandoned[bound[i].Name] {
+			left = append(left, bound[i].Name)
+		}
+	}
+	if err := k.end(ctx, bound, left); err != nil {
+		return err
+	}
+	// A request that was not answered in time may still be carried out: its Secret is
+	// listed later, then.
+	for _, name := range left {
+		delete(k.abandoned, name)
+	}
+	return nil
+}
+
 // clear ends all tokens, first for those who take them from the federation.
-func (k *Keeper) clear(ctx context.Context, bound []corev1.Secret) error {
+func (k *Keeper) clear(ctx context.Context, bound []metav1.PartialObjectMetadata) error {
 	k.pending = nil
 	if !k.emptied {
 		if err := k.Federation.Delete(ctx); err != nil {
@@ -276,7 +359,7 @@ func (k *Keeper) clear(ctx context.Context, bound []corev1.Secret) error {
 	return k.end(ctx, bound, Decide(tokens(bound), nil, k.Now()).End)
 }
 
-func (k *Keeper) end(ctx context.Context, bound []corev1.Secret, names []string) error {
+func (k *Keeper) end(ctx context.Context, bound []metav1.PartialObjectMetadata, names []string) error {
 	uids := map[string]types.UID{}
 	for i := range bound {
 		uids[bound[i].Name] = bound[i].UID
@@ -290,18 +373,12 @@ func (k *Keeper) end(ctx context.Context, bound []corev1.Secret, names []string)
 }
 
 // bound are the Secrets that tokens of this mesh are bound to.
-func (k *Keeper) bound(ctx context.Context) ([]corev1.Secret, error) {
-	all, err := k.Member.Secrets(ctx, meshv1alpha1.MeshLabel+"="+k.Mesh)
+func (k *Keeper) bound(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
+	all, err := k.Member.SecretMetadata(ctx, Label+"="+k.Mesh)
 	if err != nil {
 		return nil, fmt.Errorf("tokens of the reader: list secrets in %s: %w", meshv1alpha1.IstioNamespace, err)
 	}
-	var bound []corev1.Secret
-	for i := range all {
-		if strings.HasPrefix(all[i].Name, prefix) {
-			bound = append(bound, all[i])
-		}
-	}
-	return bound, nil
+	return slices.DeleteFunc(all, func(s metav1.PartialObjectMetadata) bool { return !strings.HasPrefix(s.Name, prefix) }), nil
 }
 
 func suffix() string { return strings.ToLower(rand.Text()[:10]) }

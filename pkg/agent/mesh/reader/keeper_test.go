@@ -201,3 +201,103 @@ func TestDeliveredLater(t *testing.T) {
 	assert.Equal(t, "token-1", w.delivered())
 	assert.Len(t, w.bound, 2)
 }
+
+// What peers could not use is not made, however often is looked.
+func TestUselessTokens(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*world, *meshv1alpha1.MemberReader)
+		says   string
+	}{
+		"PlainHTTP": {"The token would be sent for all to read.", func(_ *world, s *meshv1alpha1.MemberReader) { s.Server = "http://eu.example.com" }, "http://eu.example.com"},
+		"Password":  {"It is not said to anybody.", func(_ *world, s *meshv1alpha1.MemberReader) { s.Server = "https://me:secret@eu.example.com" }, "spec.remoteAccess.servers"},
+		"NoCA":      {"The token would be sent to anybody.", func(w *world, _ *meshv1alpha1.MemberReader) { w.ca = []byte("a CA") }, "no certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := newWorld(t), spec()
+			tc.change(w, s)
+			k := w.keeper()
+			for range 10 {
+				w.clock.Step(time.Minute)
+				_, _, err := k.Keep(t.Context(), s)
+				require.ErrorIs(t, err, ErrUseless, tc.reason)
+				require.ErrorContains(t, err, tc.says)
+				require.NotContains(t, err.Error(), "secret@")
+			}
+			assert.Empty(t, w.bound)
+			assert.Empty(t, w.secrets)
+		})
+	}
+}
+
+// A federation that takes tokens and does not keep them gets fewer and fewer.
+func TestFederationThatKeepsNothing(t *testing.T) {
+	w := newWorld(t)
+	k := w.keeper()
+	for range 24 * 60 {
+		w.clock.Step(time.Minute)
+		keep(t, k, spec("another"))
+		w.data = map[string][]byte{}
+		if len(w.bound) > 200 {
+			break
+		}
+	}
+	assert.Less(t, len(w.bound), 24*6+10, "at most one in ten minutes")
+	w.clock.Step(time.Hour)
+	keep(t, k, spec())
+	keep(t, k, spec(w.delivered()))
+	assert.Len(t, w.secrets, 1, "and none of them stays")
+}
+
+// An API server that does not make tokens, or whose answers are lost, gets few requests, and
+// what they leave is removed.
+func TestTokensThatCannotBeMade(t *testing.T) {
+	for crash := 3; crash < 6; crash++ {
+		for _, lostAnswer := range []bool{false, true} {
+			t.Run(fmt.Sprint(crash, lostAnswer), func(t *testing.T) {
+				w := newWorld(t)
+				k := w.keeper()
+				made := 0
+				for range 600 {
+					w.clock.Step(time.Second)
+					before := w.uids
+					// Requests are the list, the account, the Secret, the token, its mark.
+					w.calls, w.allowed, w.lostAnswer = 0, crash-1+len(w.secrets), lostAnswer
+					_, _, err := k.Keep(t.Context(), spec())
+					require.ErrorIs(t, err, errCrash)
+					if w.uids > before {
+						made++
+					}
+					require.LessOrEqual(t, len(w.secrets), 1, "one at a time")
+				}
+				require.Less(t, made, 20)
+				w.allowed = -1
+				w.clock.Step(time.Minute)
+				keep(t, k, spec())
+				keep(t, k, spec(w.delivered()))
+				assert.Len(t, w.secrets, 1)
+				assert.True(t, w.works())
+			})
+		}
+	}
+}
+
+// An agent that goes on where another was whose clock was ahead makes one token, not one
+// at each look.
+func TestAnotherClock(t *testing.T) {
+	for _, skew := range []time.Duration{-30 * time.Hour, -5 * time.Minute, 5 * time.Minute, 30 * time.Hour} {
+		w := newWorld(t)
+		keep(t, w.keeper(), spec())
+		w.clock.Step(time.Hour + skew) // another node
+		w.skew = -skew
+		s := spec("token-0")
+		s.RenewAfter = &metav1.Time{Time: w.now()}
+		k := w.keeper()
+		for range 20 {
+			w.clock.Step(time.Second)
+			keep(t, k, s)
+			require.NotNil(t, w.secrets[w.bound["token-0"]], "it is in use")
+		}
+		assert.Equal(t, "token-1", w.delivered(), "%s", skew)
+	}
+}

@@ -3,8 +3,11 @@ package reader
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// Label of a Secret that a token is bound to; its value is the mesh.
+const Label = "mesh.flotilla.io/reader-token-of"
 
 // Annotations of a Secret that a token is bound to.
 const (
@@ -28,7 +31,7 @@ func (t *Token) annotations() map[string]string {
 
 // tokens are what is remembered. What cannot be read is as if it was not there: a token
 // without its life has ended.
-func tokens(bound []corev1.Secret) []Token {
+func tokens(bound []metav1.PartialObjectMetadata) []Token {
 	all := make([]Token, 0, len(bound))
 	for i := range bound {
 		s := &bound[i]
