@@ -44,11 +44,15 @@ func (t *try) keep(ctx context.Context, m *meshlab.Member) {
 const sidecar = `{"spec":{"template":{"metadata":{"labels":{"security.istio.io/tlsMode":"istio"}}}}}`
 
 // whatNext is what to type, once all is ready.
-func (t *try) whatNext() string {
+func (t *try) whatNext(resumed bool) string {
+	ready := fmt.Sprintf("Ready in %.1fs. In another terminal, the mesh:", time.Since(t.begin).Seconds())
+	if resumed {
+		ready = fmt.Sprintf("Ready in %.1fs, with what was applied before. If that was not much, in another terminal:", time.Since(t.begin).Seconds())
+	}
 	kubectl := fmt.Sprintf("  %s --kubeconfig=%s ", tool("kubectl"), t.path("fed-config"))
 	return strings.Join([]string{
 		"",
-		fmt.Sprintf("Ready in %.1fs. In another terminal, the mesh:", time.Since(t.begin).Seconds()),
+		ready,
 		"",
 		kubectl + "apply -f docs/tutorial/mesh.yaml",
 		kubectl + "get meshes",
