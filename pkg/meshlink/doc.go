@@ -9,11 +9,13 @@
 // # Invariants
 //
 //   - A plan is made from a picture that has all writes made before: caches that have
-//     not caught up with them are waited for. Writes are on the condition that the
-//     object is still what the plan was made from, and after one that fails none is
-//     made.
+//     not caught up with them are waited for. Updates are on the condition that the
+//     object is still what the plan was made from. A write that fails ends those of its
+//     cluster, and what needs them; one that is for the mesh ends all. The status is
+//     written, and times are kept, all the same.
 //   - Nothing is remembered that a restart would miss. What is kept in memory are the
-//     tokens of readers, which are read again.
+//     tokens of readers, which are read again, and when links by placement were asked
+//     for last, which begins anew.
 //   - Tokens and keys are never logged, nor part of an error.
 //
 // # What it costs while there is no Mesh

@@ -143,9 +143,9 @@ func TestAgentRightsForMeshesEnd(t *testing.T) {
 // An agent without the rights is told so, and does not try for ever.
 func TestAgentIsToldAboutMeshes(t *testing.T) {
 	for values, want := range map[string][]string{
-		`{}`:                                           nil,
-		`{mesh: {localities: false}}`:                  {"--mesh-localities=false"},
-		`{mesh: {enabled: false}}`:                     {"--mesh=false"},
+		`{}`:                          nil,
+		`{mesh: {localities: false}}`: {"--mesh-localities=false"},
+		`{mesh: {enabled: false}}`:    {"--mesh=false"},
 		`{mesh: {enabled: false, localities: false}}`: {"--mesh=false"},
 	} {
 		set := sets(t)["agent-token"]

@@ -63,9 +63,9 @@ func TestStrategiesLookAtTimes(t *testing.T) {
 		old, obj := sample("europe", "v1"), sample("europe", "v1")
 		obj.Status.Conditions = []metav1.Condition{{Type: "Ready", LastTransitionTime: tooLate}}
 		const field = "status.conditions[0].lastTransitionTime"
-		assert.ErrorContains(t, s.Validate(t.Context(), obj).ToAggregate(), field, name)
-		assert.ErrorContains(t, s.ValidateUpdate(t.Context(), obj, old).ToAggregate(), field, name)
-		assert.ErrorContains(t, statusStrategy{s}.ValidateUpdate(t.Context(), obj, old).ToAggregate(), field, name)
+		require.ErrorContains(t, s.Validate(t.Context(), obj).ToAggregate(), field, name)
+		require.ErrorContains(t, s.ValidateUpdate(t.Context(), obj, old).ToAggregate(), field, name)
+		require.ErrorContains(t, statusStrategy{s}.ValidateUpdate(t.Context(), obj, old).ToAggregate(), field, name)
 	}
 }
 

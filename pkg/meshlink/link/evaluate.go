@@ -42,8 +42,8 @@ const (
 	wrong
 )
 
-// grace is how long a step may be missing that istiod shows, in a link that was ready:
-// when a remote secret changes istiod says for a moment that it is not synced.
+// grace is how long a step may be missing that an agent proves, in a link that was
+// ready: when a remote secret changes istiod says for a moment that it is not synced.
 const grace = time.Minute
 
 // finding is what was found about a step.
@@ -106,8 +106,13 @@ func Evaluate(p *Pair, hold time.Duration, now time.Time) Result {
 			continue
 		}
 		found := s.find(p, now)
-		if found.weight == passed {
+		switch found.weight {
+		case passed:
 			continue
+		case brief:
+			result.look(found.since.Add(grace))
+			continue
+		case pending, failing, wrong:
 		}
 		result.missing(s.name, found)
 		switch since := later(found.since, p.heard()); {
@@ -196,7 +201,7 @@ func withdrawn(p *Pair, hold time.Duration, now time.Time, result *Result) bool 
 			return false
 		}
 		reason = "ClusterLost"
-		message = fmt.Sprintf("nothing is heard of cluster %s since %s; it comes back by itself once its agent reports", p.To.Name, p.To.Lost.UTC().Format(time.RFC3339))
+		message = fmt.Sprintf("nothing is heard of cluster %s, which counts as lost since %s; it comes back by itself once its agent reports", p.To.Name, p.To.Lost.UTC().Format(time.RFC3339))
 	default:
 		return false
 	}

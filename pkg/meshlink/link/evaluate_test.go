@@ -129,6 +129,7 @@ func TestEvaluate(t *testing.T) {
 			p.InUse, p.SecretHash = []string{p.SecretHash}, "sha256:new"
 		}, phase: pending, step: "Secret", why: "SecretOutdated", kept: true, made: true},
 		"SyncsAgain": {reason: "istiod says so for a moment when the secret changes.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, time.Second) }, phase: ready, kept: true, made: true},
+		"ProbeOnce":  {reason: "One failed probe is no reason to say so.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepProbe, time.Second) }, phase: ready, kept: true},
 		"SyncsLong":  {reason: "A minute is no moment.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, grace) }, phase: pending, step: "Synced", why: "NotProven", kept: true, made: true},
 		"NotApplied": {reason: "The member says why.", change: func(p *Pair) { p.SecretMessage = "belongs to somebody" }, phase: pending, step: "Secret", why: "SecretNotApplied", kept: true, made: true, tells: "belongs to somebody"},
 	}

@@ -47,7 +47,7 @@ func isMember(c *Cluster) finding {
 	case c.VersionMessage != "":
 		return missing(pending, "IstiodTooOld", "cluster %s: %s", c.Name, c.VersionMessage)
 	case c.Lost != nil:
-		return missing(pending, "ClusterLost", "nothing is heard of cluster %s since %s; what it has stays as it is", c.Name, c.Lost.UTC().Format(time.RFC3339))
+		return missing(pending, "ClusterLost", "nothing is heard of cluster %s, which counts as lost since %s; what it has stays as it is", c.Name, c.Lost.UTC().Format(time.RFC3339))
 	default:
 		return ok
 	}
@@ -133,13 +133,15 @@ func hasAddress(to *Cluster) finding {
 }
 
 // probe: From has reached the gateway, under the root of the mesh.
-func probe(p *Pair, _ time.Time) finding {
+func probe(p *Pair, now time.Time) finding {
 	proof := p.proof(meshv1alpha1.StepProbe)
 	switch {
 	case proof == nil:
 		return missing(pending, "NotProbed", "cluster %s has not tried yet to reach the gateway of cluster %s", p.From.Name, p.To.Name)
 	case proof.Passed:
 		return ok
+	case p.Ready && p.Written && now.Sub(since(proof)) < grace:
+		return finding{weight: brief, since: since(proof)}
 	default:
 		return failingSince(since(proof), orElse(proof.Reason, "ProbeFailed"), "cluster %s does not reach the gateway of cluster %s: %s", p.From.Name, p.To.Name, proof.Message)
 	}

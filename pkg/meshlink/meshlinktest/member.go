@@ -1,6 +1,7 @@
 package meshlinktest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -205,7 +206,7 @@ func (m *Member) plugged(now time.Time) *trust.Effect {
 }
 
 func selfSigned(name string) *trust.Effect {
-	f := trust.Fingerprint("self:" + name)
+	f := trust.Fingerprint(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("self:"+name))))
 	return &trust.Effect{Roots: []trust.Fingerprint{f}, Signer: f, Intermediate: f}
 }
 

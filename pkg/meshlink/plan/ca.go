@@ -210,7 +210,7 @@ func (r *round) judgeCA(c *cluster) {
 	case c.works[PartCA] == nil || !status.CACerts.Exists:
 		set(link.CAWrong, "NotThere", "Secret istio-system/%s is not there yet", trust.CACertsSecret)
 	default:
-		set(link.CAWrong, "NotInEffect", "Secret istio-system/%s is there, but istiod has %s in effect. %s", trust.CACertsSecret, shortRoots(effect.Roots), loading(effect.Roots, want.Roots))
+		set(link.CAWrong, "NotInEffect", "%s", loading(effect.Roots, want.Roots))
 	}
 }
 
@@ -227,13 +227,14 @@ func notAccepted(r *round, effect *trust.Effect) link.CAState {
 	}
 }
 
-// loading says how istiod gets to load other roots.
+// loading says how istiod gets to load other roots: what to do first, for the message
+// may be cut.
 func loading(inEffect, wanted []trust.Fingerprint) string {
-	const restart = "kubectl -n istio-system rollout restart deployment istiod"
+	const restart = "restart istiod there (kubectl -n istio-system rollout restart deployment istiod)"
 	if trust.Loadable(inEffect, wanted) {
-		return "It loads another root by itself only with ISTIO_MULTIROOT_MESH=true; set that, or restart it: " + restart
+		return fmt.Sprintf("%s, or set ISTIO_MULTIROOT_MESH=true, without which it does not load another root by itself: it has %s in effect, and %s is in Secret istio-system/%s", restart, shortRoots(inEffect), shortRoots(wanted), trust.CACertsSecret)
 	}
-	return "It was started before the Secret came and does not change to roots it has nothing in common with; restart it: " + restart
+	return fmt.Sprintf("%s: it has %s in effect, and was started before Secret istio-system/%s came, with whose %s that has nothing in common", restart, shortRoots(inEffect), trust.CACertsSecret, shortRoots(wanted))
 }
 
 // failure is what the agent said about a Work that it could not apply; empty when

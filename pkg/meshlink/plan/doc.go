@@ -14,8 +14,8 @@
 //
 // # Order
 //
-// Writes are to be made one after the other, and none after one that failed. What is
-// taken back comes first, what something follows from comes before it:
+// Writes are to be made one after the other; Write says what is left out after one that
+// failed. What is taken back comes first, what something follows from comes before it:
 //
 //  1. the finalizer of the Mesh
 //  2. the Secret with the roots
@@ -34,7 +34,10 @@
 //   - Fail-closed: a remote secret comes when package link finds nothing missing
 //     before it, and goes when link says so. What cannot be read or decided leaves
 //     things as they are.
-//   - Nothing is signed when the roots of a mesh were there once and are not now.
+//   - Nothing is signed when the roots of a mesh were there once and are not now, or
+//     are earlier ones.
+//   - Nothing is taken from a cluster of which nothing is heard, and none is withdrawn
+//     while most are lost.
 //   - A CA is written into a cluster if package trust allows it, and only then.
 //   - A picture that is as it should be gives no writes and the same status.
 //

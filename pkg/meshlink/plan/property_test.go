@@ -187,6 +187,9 @@ func (w *world) check() {
 			if from == to || w.foreign[from] || w.foreign[to] || !w.selected(from) || !w.selected(to) {
 				continue
 			}
+			if w.member(from, "mesh1") == nil || w.member(to, "mesh1") == nil {
+				continue // another cluster came under its name, and is not in the mesh yet
+			}
 			has, works := a.Reads(b, w.now)
 			if !has || w.work(from, plan.WorkName("mesh1", plan.PartPeer(to))) == nil {
 				continue

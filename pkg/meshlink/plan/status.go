@@ -98,7 +98,7 @@ func (r *round) trustStatus() *meshv1alpha1.MeshTrustStatus {
 		// What was in force stays known: it says that there were roots.
 		was := r.mesh.Status.Trust.DeepCopy()
 		if was != nil {
-			was.Message = r.problem.message
+			was.Message = clipTo(r.problem.message, maxMessage)
 		}
 		return was
 	}
@@ -109,7 +109,7 @@ func (r *round) trustStatus() *meshv1alpha1.MeshTrustStatus {
 	}
 	status := &meshv1alpha1.MeshTrustStatus{
 		RootGeneration: state.Generation, Stage: string(state.Stage), Roots: texts(state.Want().Roots),
-		Message: cmp.Or(r.problem.message, r.barrier.Message(), r.notice),
+		Message: clipTo(cmp.Or(r.problem.message, r.barrier.Message(), r.notice), maxMessage),
 	}
 	if root, err := r.store.Root(newest); err == nil {
 		status.RootExpires = &metav1.Time{Time: root.Certificate.NotAfter.UTC()}

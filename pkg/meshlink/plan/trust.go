@@ -293,8 +293,11 @@ func (r *round) newSigner(c *cluster) (*trust.Intermediate, error) {
 	}
 	signer, err := trust.NewIntermediate(root, r.certified(), c.name, r.now, r.mesh.Spec.Trust.IntermediateLifetime.Duration)
 	if errors.Is(err, trust.ErrNoKey) {
-		err = fmt.Errorf("%w: root %s came from a Secret without %s; put that key back into the Secret of spec.trust.secretRef, or intermediates under this root, or raise spec.trust.rootGeneration to %d in mode Managed",
-			err, want.Short(), trust.RootKeyKey, r.store.State.Generation+1)
+		wayOut := fmt.Sprintf("raise spec.trust.rootGeneration to %d for a root that is made here", r.store.State.Generation+1)
+		if r.mesh.Spec.Trust.Mode == meshv1alpha1.TrustExternal {
+			wayOut = fmt.Sprintf("put %s into the Secret of spec.trust.secretRef, or intermediates under this root", trust.RootKeyKey)
+		}
+		err = fmt.Errorf("%w: root %s came from a Secret without its key; %s", err, want.Short(), wayOut)
 	}
 	return signer, err
 }

@@ -164,7 +164,7 @@ func Advance(s State, reports []Report, now time.Time, settle time.Duration) (St
 	case s.Stage == TrustNew:
 		// Nothing is taken away any more that a workload could still need.
 		return s.next(), barrier
-	case s.Settling == nil:
+	case s.Settling == nil || s.Settling.After(now): // a clock was ahead
 		s.Settling = &now
 	}
 	end := s.Settling.Add(settle)
