@@ -59,6 +59,19 @@ playground: ## Start a federation and three members; Ctrl-C stops them.
 		$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' k8s.io/kubernetes/cmd/kubectl; fi
 	@exec $(BIN)/playground $(PLAYGROUND_FLAGS)
 
+# Its directory is another one, unless DIR is given.
+MESH_DIR := $(if $(filter file,$(origin DIR)),.flotilla-mesh,$(DIR))
+.PHONY: playground-mesh
+playground-mesh: istiod ## The same with an Istio in each member, for docs/mesh.md; Ctrl-C stops it.
+	@$(call first_time,playground,the federation$(comma) the agent and kube-apiserver and friends for members: about 5 minutes the first time on 2 cores$(comma) seconds later)
+	@mkdir -p $(BIN)/mesh
+	@$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' $(PLAYGROUND_BINARIES) ./cmd/fedctl
+	@$(GO) build -o $(BIN)/mesh/try ./test/mesh/try
+	@if ! command -v kubectl >/dev/null; then \
+		$(call first_time,kubectl,kubectl$(comma) because this machine has none: a minute the first time); \
+		$(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' k8s.io/kubernetes/cmd/kubectl; fi
+	@exec $(BIN)/mesh/try -dir='$(MESH_DIR)'
+
 .PHONY: playground-clean
 playground-clean: ## Remove what the playground left behind.
 	@if [ -e '$(DIR)' ]; then $(GO) build -o $(BIN)/ -ldflags '$(LDFLAGS)' ./cmd/playground && $(BIN)/playground clean --dir='$(DIR)'; fi

@@ -38,5 +38,6 @@ func (l layout) log(child string) string        { return l.path("logs", child+".
 // The marker is last, so that a removal that was interrupted can be repeated.
 var made = []string{
 	"federation", "members", "agents", "logs", "fed-config", "kubeconfig-*",
+	"istiod-*", // of make playground-mesh
 	"ready", "processes.json", "lock", "playground.json",
 }

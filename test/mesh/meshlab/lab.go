@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,25 +86,16 @@ func (l *Lab) start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	var group errgroup.Group
+	var mu sync.Mutex
 	for _, name := range Names {
-		m, err := newMember(name, l.Kubeconfig(name))
-		if err != nil {
-			return err
-		}
-		l.Members[name] = m
 		group.Go(func() error {
-			if err := istiolab.Prepare(ctx, l.Kubeconfig(name)); err != nil {
-				return err
+			m, err := StartMember(ctx, name, l.Kubeconfig(name), filepath.Join(l.Dir, "istiod-"+name), l.addresses)
+			if m != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				l.Members[name] = m
 			}
-			m.Istiod, err = istiolab.Start(ctx, istiolab.Options{
-				Cluster: name, Kubeconfig: l.Kubeconfig(name), Dir: filepath.Join(l.Dir, "istiod-"+name),
-				Env: []string{"ISTIO_MULTIROOT_MESH=true"},
-			})
-			if err != nil {
-				return err
-			}
-			m.plane = newPlane(m, l.addresses)
-			return nil
+			return err
 		})
 	}
 	return group.Wait()
@@ -122,12 +114,7 @@ func newMember(name, kubeconfig string) (*Member, error) {
 func (l *Lab) close() {
 	var failed error
 	for _, m := range l.Members {
-		if m.plane != nil {
-			m.plane.close()
-		}
-		if m.Istiod != nil {
-			failed = errors.Join(failed, m.Istiod.Stop())
-		}
+		failed = errors.Join(failed, m.Close())
 	}
 	if failed != nil {
 		fmt.Fprintln(os.Stderr, failed)

@@ -78,13 +78,7 @@ func (l *Load) Stop() {
 
 // Call calls hello once from a member.
 func (s *Session) Call(ctx context.Context, from string) (traffic.Answer, error) {
-	caller, err := s.Mesh.Members[from].plane.workload(ctx)
-	if err != nil {
-		return traffic.Answer{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return caller.Call(ctx, HelloHost, HelloPort)
+	return s.Mesh.Members[from].Call(ctx)
 }
 
 // Since is what was called from a time on: how often each cluster answered, and
