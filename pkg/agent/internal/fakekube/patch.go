@@ -204,8 +204,8 @@ func merge(object, manifest map[string]any) {
 			object[name] = value
 			continue
 		}
-		into, ok := object[name].(map[string]any)
-		if !ok {
+		into, _ := object[name].(map[string]any)
+		if into == nil {
 			into = map[string]any{}
 			object[name] = into
 		}

@@ -302,7 +302,12 @@ func (k *Keeper) make(ctx context.Context, account string, wanted *Wanted) (*mad
 		BoundObjectRef:    &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Secret", Name: secret.Name, UID: secret.UID},
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("make a token for ServiceAccount %s/%s; the agent needs to create serviceaccounts/token there: %w", meshv1alpha1.IstioNamespace, account, err)
+		err = fmt.Errorf("make a token for ServiceAccount %s/%s; the agent needs to create serviceaccounts/token there: %w", meshv1alpha1.IstioNamespace, account, err)
+		left := k.Member.DeleteSecret(ctx, secret.Name, secret.UID)
+		if left == nil {
+			delete(k.abandoned, name)
+		}
+		return nil, errors.Join(err, left)
 	}
 	bearer := &remotesecret.Token{Bearer: answer.Status.Token, Expires: answer.Status.ExpirationTimestamp.Time}
 	token := Token{
