@@ -260,7 +260,7 @@ func (t *clusterTask) readNodes(ctx context.Context, service *corev1.Service) er
 	selected := map[string]string{}
 	if annotation != "" && json.Unmarshal([]byte(annotation), &selected) != nil {
 		t.nodes = nodeAddresses{}
-		return nil // whoever makes addresses of it says so
+		return nil //nolint:nilerr // whoever makes addresses of it says so
 	}
 	read := nodeAddresses{selector: annotation, until: now.Add(noNodesFor)}
 	read.err = t.worker.agent.member.nodes(ctx, labels.SelectorFromSet(selected).String(), func(n *corev1.Node) {

@@ -183,7 +183,7 @@ func TestNodesAtRest(t *testing.T) {
 	p.node("late", -1, nil, nil)
 	select {
 	case <-p.worker.wakes[0]:
-	case <-time.After(20*time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("a node that comes wakes the task")
 	}
 	require.Eventually(t, func() bool { p.look(time.Second); return p.region("late") == "europe" }, 20*time.Second, time.Millisecond)

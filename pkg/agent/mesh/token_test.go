@@ -42,7 +42,7 @@ func TestCAOverAnUnverifiedConnection(t *testing.T) {
 	m := &member{config: &rest.Config{Host: "https://127.0.0.1:1", TLSClientConfig: rest.TLSClientConfig{Insecure: true}}}
 	_, err := m.CA(t.Context())
 	require.ErrorIs(t, err, errNoCA)
-	assert.ErrorContains(t, err, "certificate-authority-data")
+	require.ErrorContains(t, err, "certificate-authority-data")
 	m.config.TLSClientConfig = rest.TLSClientConfig{CAData: []byte("a CA")}
 	ca, err := m.CA(t.Context())
 	require.NoError(t, err)
