@@ -175,7 +175,7 @@ func TestLink(t *testing.T) {
 	e.remote("another")
 	want.Peers[0].SecretHash = hash("another")
 	e.want("mesh1", want)
-	s = e.eventually("mesh1", "it is seen", func(s *meshv1alpha1.MeshMemberStatus) bool { return s.Peers[0].SecretHash == hash("another") })
+	e.eventually("mesh1", "it is seen", func(s *meshv1alpha1.MeshMemberStatus) bool { return s.Peers[0].SecretHash == hash("another") })
 	e.eventually("mesh1", "synced again", func(s *meshv1alpha1.MeshMemberStatus) bool { return passed(s, "ap", steps...) })
 	assert.Greater(t, e.istiod.Asked("clusterz")-asked, settleLooks)
 

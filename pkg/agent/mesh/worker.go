@@ -205,7 +205,7 @@ func (w *worker) repeat(ctx context.Context, wake <-chan struct{}, look look) {
 		if !w.agent.pause(ctx, long, wake) {
 			return
 		}
-		// What a look has done may wake it again; only a new wish is looked at at once.
+		// What a look has done may wake it again; only a new wish is not made to wait.
 		if early := soon - w.now().Sub(began); early > 0 && w.current().Generation == object.Generation && !w.agent.pause(ctx, early, nil) {
 			return
 		}

@@ -290,9 +290,9 @@ func assignment(cluster string, endpoints []string) *anypb.Any {
 			}}},
 		}}})
 	}
-	any, err := anypb.New(&endpointv3.ClusterLoadAssignment{ClusterName: cluster, Endpoints: []*endpointv3.LocalityLbEndpoints{locality}})
+	packed, err := anypb.New(&endpointv3.ClusterLoadAssignment{ClusterName: cluster, Endpoints: []*endpointv3.LocalityLbEndpoints{locality}})
 	if err != nil {
 		panic(err) // it is a message
 	}
-	return any
+	return packed
 }

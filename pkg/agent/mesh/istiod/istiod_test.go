@@ -177,7 +177,7 @@ func TestWhoIsAsked(t *testing.T) {
 
 func TestEffect(t *testing.T) {
 	first, second := newCA(t, "first"), newCA(t, "second")
-	print := func(c *x509.Certificate) string { return string(trust.FingerprintOf(c)) }
+	fingerprint := func(c *x509.Certificate) string { return string(trust.FingerprintOf(c)) }
 	server, client := start(t, fakeistiod.Answers{CA: first})
 	request, err := NewRequest()
 	require.NoError(t, err)
@@ -187,11 +187,11 @@ func TestEffect(t *testing.T) {
 		signer string
 		broken bool
 	}{
-		"OneRoot":     {ca: first, roots: []*x509.Certificate{first.Root}, signer: print(first.Root)},
-		"Both":        {ca: first, roots: []*x509.Certificate{second.Root, first.Root}, signer: print(first.Root)},
-		"OtherSigner": {ca: second, roots: []*x509.Certificate{second.Root, first.Root}, signer: print(second.Root)},
+		"OneRoot":     {ca: first, roots: []*x509.Certificate{first.Root}, signer: fingerprint(first.Root)},
+		"Both":        {ca: first, roots: []*x509.Certificate{second.Root, first.Root}, signer: fingerprint(first.Root)},
+		"OtherSigner": {ca: second, roots: []*x509.Certificate{second.Root, first.Root}, signer: fingerprint(second.Root)},
 		"WrongRoot":   {ca: second, roots: []*x509.Certificate{first.Root}, broken: true},
-		"SelfSigned":  {ca: &fakeistiod.CA{}, signer: print(first.Intermediate)},
+		"SelfSigned":  {ca: &fakeistiod.CA{}, signer: fingerprint(first.Intermediate)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			self := name == "SelfSigned" // istiod without cacerts: what signs is the root
@@ -205,14 +205,14 @@ func TestEffect(t *testing.T) {
 			assert.Equal(t, tc.broken, broken != "", broken)
 			var roots []string
 			for _, root := range tc.roots {
-				roots = append(roots, print(root))
+				roots = append(roots, fingerprint(root))
 			}
 			assert.Equal(t, roots, effect.Roots, "in istiod's order")
 			assert.Equal(t, tc.signer, effect.Signer)
 			if tc.broken {
 				return
 			}
-			intermediate := print(tc.ca.Intermediate)
+			intermediate := fingerprint(tc.ca.Intermediate)
 			if self {
 				intermediate = ""
 			}
