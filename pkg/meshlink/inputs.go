@@ -96,8 +96,8 @@ func (i *inputs) secret(ctx context.Context, namespace, name string) (*corev1.Se
 
 // token is the one that a MeshMember's status names.
 func (i *inputs) token(ctx context.Context, member *meshv1alpha1.MeshMember) (plan.Token, error) {
-	if token := i.tokens.get(member, i.Clock.Now()); token != nil {
-		return plan.Token{Token: token}, nil
+	if token, again := i.tokens.get(member, i.Clock.Now()); token != nil {
+		return plan.Token{Token: token, Again: again}, nil
 	}
 	name := meshv1alpha1.ReaderSecretName(member.Name)
 	secret, err := i.Secret(ctx, member.Namespace, name)

@@ -29,22 +29,24 @@ type knownToken struct {
 // that was asked for.
 const tokenPause = time.Minute
 
-func (t *tokens) get(member *meshv1alpha1.MeshMember, now time.Time) *remotesecret.Token {
+// get is a token that need not be read again, and when it is to be looked again for
+// the one that the MeshMember names, if that is another; zero if not.
+func (t *tokens) get(member *meshv1alpha1.MeshMember, now time.Time) (token *remotesecret.Token, again time.Time) {
 	known, ok := t.known[nameOf(member)]
 	switch reader := member.Spec.Reader; {
 	case !ok:
-		return nil
+		return nil, time.Time{}
 	case known.token.Hash() == member.Status.Token.Hash:
 		if known.generation != member.Status.ObservedGeneration {
-			return nil
+			return nil, time.Time{}
 		}
-		return known.token
+		return known.token, time.Time{}
 	case reader != nil && reader.RenewAfter != nil && !known.since.After(reader.RenewAfter.Time):
-		return nil
+		return nil, time.Time{}
 	case reader != nil && now.Sub(known.since) < min(tokenPause, reader.TokenTTL.Duration/8):
-		return known.token
+		return known.token, known.since.Add(min(tokenPause, reader.TokenTTL.Duration/8))
 	default:
-		return nil
+		return nil, time.Time{}
 	}
 }
 

@@ -44,6 +44,8 @@ type Token struct {
 	*remotesecret.Token
 	// Problem says, when there is none, what is in the way.
 	Problem string
+	// Again is when the next one is taken in that is there already; zero for none.
+	Again time.Time
 }
 
 // Verb is what is done to an object.

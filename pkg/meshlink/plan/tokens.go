@@ -39,6 +39,9 @@ func (r *round) readToken(c *cluster) error {
 		return nil
 	}
 	status, given := c.status(), r.picture.Tokens[c.name]
+	if !given.Again.IsZero() {
+		r.atUnlessPast(given.Again)
+	}
 	failed := failure(c.works[PartReader])
 	_, trouble := c.trouble(meshv1alpha1.ConditionTokenDelivered)
 	switch {

@@ -3,6 +3,7 @@ package meshlab
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,21 +18,20 @@ import (
 const Mesh = "mesh1"
 
 // Manifest is a manifest of a Mesh of some clusters, in which as little time goes
-// by as is allowed. The lines are more of its spec; lines of spec.trust that begin
-// with "trust:" take the place of those here.
+// by as is allowed unless its lines, which are more of its spec, say otherwise.
 func Manifest(name string, clusters []string, spec ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "---\napiVersion: %s\nkind: Mesh\nmetadata: {name: %s}\nspec:\n", meshv1alpha1.GroupVersion, name)
-	fmt.Fprintf(&b, "  clusterAffinity: {clusterNames: [%s]}\n  withdrawAfter: 30s\n", strings.Join(clusters, ", "))
-	trust := fmt.Sprintf("trust: {workloadCertificateLifetime: %s}", CertificateLifetime)
-	for _, line := range spec {
-		if strings.HasPrefix(line, "trust:") {
-			trust = line
-			continue
+	fmt.Fprintf(&b, "  clusterAffinity: {clusterNames: [%s]}\n", strings.Join(clusters, ", "))
+	for _, line := range []string{"withdrawAfter: 30s", fmt.Sprintf("trust: {workloadCertificateLifetime: %s}", CertificateLifetime)} {
+		field, _, _ := strings.Cut(line, ":")
+		if !slices.ContainsFunc(spec, func(given string) bool { return strings.HasPrefix(given, field+":") }) {
+			spec = append(slices.Clone(spec), line)
 		}
+	}
+	for _, line := range spec {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
-	fmt.Fprintf(&b, "  %s\n", trust)
 	return b.String()
 }
 

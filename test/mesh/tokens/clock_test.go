@@ -65,7 +65,7 @@ func takeOver(s *meshlab.Session, name string, time clock.WithTicker) (giveBack 
 func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
 	s := shared.Begin(t)
 	s.Hello(map[string]int{"eu": 1, "ap": 1, "us": 1})
-	s.Establish(meshlab.Names, 6, "remoteAccess: {tokenTTL: 10m}")
+	s.Establish(meshlab.Names, 6, "remoteAccess: {tokenTTL: 10m}", "withdrawAfter: 10m")
 	before := tokens(s)
 	load := s.StartLoad("ap")
 	load.Answers(5, meshlab.Names...)
