@@ -46,7 +46,7 @@ func TestFailover(t *testing.T) {
 	})
 	s.Shows(lab.Fed, "ap", "get", "cluster", "ap", "--output=jsonpath={.spec.region}")
 
-	s.Establish(meshlab.Names, 6, "failover: {regions: [{from: eu, to: us}, {from: us, to: ap}]}")
+	s.Establish(meshlab.Names, 6, "failover: {regions: [{from: eu, to: [us]}, {from: us, to: [ap]}]}")
 	s.Shows("ap", "ap", "get", "nodes", labels)
 	priorities(s, "eu", map[string]uint32{"eu": 0, "us": 1, "ap": 2})
 	priorities(s, "us", map[string]uint32{"us": 0, "ap": 1, "eu": 2})
