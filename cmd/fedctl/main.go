@@ -1,5 +1,5 @@
-// Command fedctl joins members to a federation, takes them out of it, and looks after its meshes. Called kubectl-fed, it is a
-// plugin of kubectl.
+// Command fedctl joins members to a federation, takes them out of it, and looks after
+// its meshes. Called kubectl-fed, it is a plugin of kubectl.
 package main
 
 import (

@@ -219,7 +219,7 @@ func (r *Reconciler) unwritten(mesh *meshv1alpha1.Mesh, failed error) metav1.Con
 	message := fmt.Sprintf("the federation does not take what the Mesh needs, which is tried again: %v", failed)
 	return metav1.Condition{
 		Type: meshv1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reasonWriteFailed,
-		Message: message[:min(len(message), maxFailure)], ObservedGeneration: mesh.Generation,
+		Message: meshv1alpha1.Clip(message, maxFailure), ObservedGeneration: mesh.Generation,
 		LastTransitionTime: metav1.NewTime(r.Clock.Now().UTC().Truncate(time.Second)),
 	}
 }

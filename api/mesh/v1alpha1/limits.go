@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "unicode/utf8"
+
 // Limits of what agents write. One of them could otherwise fill what is stored for
 // all: much of it is repeated in Meshes and in what peers get.
 const (
@@ -26,3 +28,17 @@ const (
 	// MaxReaderSecret bounds the data of the Secret with all of them.
 	MaxReaderSecret = 96 << 10
 )
+
+// Clip shortens a text to a number of bytes, at the end of a character, and shows that
+// it did.
+func Clip(text string, most int) string {
+	const mark = "..."
+	if len(text) <= most {
+		return text
+	}
+	cut := max(most-len(mark), 0)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + mark
+}

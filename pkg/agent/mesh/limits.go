@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"slices"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -14,13 +13,13 @@ import (
 // one message that is too long.
 func limit(status *meshv1alpha1.MeshMemberStatus) {
 	for i := range status.Conditions {
-		status.Conditions[i].Message = clip(status.Conditions[i].Message, meshv1alpha1.MaxMessage)
+		status.Conditions[i].Message = meshv1alpha1.Clip(status.Conditions[i].Message, meshv1alpha1.MaxMessage)
 	}
 	status.Regions = first(status.Regions, meshv1alpha1.MaxRegions)
 	if istiod := status.Istiod; istiod != nil {
 		status.Istiod = &meshv1alpha1.MemberIstiod{
-			Version:   clip(istiod.Version, meshv1alpha1.MaxVersion),
-			ClusterID: clip(istiod.ClusterID, meshv1alpha1.MaxVersion),
+			Version:   meshv1alpha1.Clip(istiod.Version, meshv1alpha1.MaxVersion),
+			ClusterID: meshv1alpha1.Clip(istiod.ClusterID, meshv1alpha1.MaxVersion),
 		}
 	}
 	if ca := status.CA; ca != nil {
@@ -36,7 +35,7 @@ func limit(status *meshv1alpha1.MeshMemberStatus) {
 	if gateway := status.Gateway; gateway != nil {
 		status.Gateway = &meshv1alpha1.MemberGatewayStatus{
 			Addresses: first(gateway.Addresses, meshv1alpha1.MaxGatewayAddresses),
-			Message:   clip(gateway.Message, meshv1alpha1.MaxMessage),
+			Message:   meshv1alpha1.Clip(gateway.Message, meshv1alpha1.MaxMessage),
 		}
 	}
 	// Somebody may have put more into a remote secret than a cluster's name.
@@ -47,23 +46,9 @@ func limit(status *meshv1alpha1.MeshMemberStatus) {
 	for i := range status.Peers {
 		for j := range status.Peers[i].Proofs {
 			proof := &status.Peers[i].Proofs[j]
-			proof.Message = clip(proof.Message, meshv1alpha1.MaxMessage)
+			proof.Message = meshv1alpha1.Clip(proof.Message, meshv1alpha1.MaxMessage)
 		}
 	}
-}
-
-const ellipsis = "…"
-
-// clip shortens a text to a number of bytes, and shows it.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	end := most - len(ellipsis)
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + ellipsis
 }
 
 // first are the first of some items.

@@ -191,7 +191,7 @@ func (r *round) judgeCA(c *cluster) {
 	case foreign:
 		set(link.CAWrong, ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case effect != nil && slices.Equal(effect.Roots, want.Roots) && effect.Signer == want.Signer:
-		set(link.CAInEffect, "InEffect", "%s is in effect", shortRoots(want.Roots))
+		set(link.CAInEffect, "InEffect", "%s is in effect", trust.Names(want.Roots))
 		if ca.warning != "" {
 			ca.reason, ca.message = "IntermediateNotTaken", ca.warning
 		}
@@ -206,7 +206,7 @@ func (r *round) judgeCA(c *cluster) {
 	case effect == nil:
 		set(link.CAUnknown, "NotReported", "its agent has not reported which roots istiod has in effect")
 	case r.store.State.Accepts(effect):
-		set(link.CAChanging, "Changing", "istiod has %s in effect, signed under %s, and is to have %s, signed under %s", shortRoots(effect.Roots), effect.Signer.Short(), shortRoots(want.Roots), want.Signer.Short())
+		set(link.CAChanging, "Changing", "istiod has %s in effect, signed under %s, and is to have %s, signed under %s", trust.Names(effect.Roots), effect.Signer.Short(), trust.Names(want.Roots), want.Signer.Short())
 	case c.works[PartCA] == nil || !status.CACerts.Exists:
 		set(link.CAWrong, "NotThere", "Secret istio-system/%s is not there yet", trust.CACertsSecret)
 	default:
@@ -232,9 +232,9 @@ func notAccepted(r *round, effect *trust.Effect) link.CAState {
 func loading(inEffect, wanted []trust.Fingerprint) string {
 	const restart = "restart istiod there (kubectl -n istio-system rollout restart deployment istiod)"
 	if trust.Loadable(inEffect, wanted) {
-		return fmt.Sprintf("%s, or set ISTIO_MULTIROOT_MESH=true, without which it does not load another root by itself: it has %s in effect, and %s is in Secret istio-system/%s", restart, shortRoots(inEffect), shortRoots(wanted), trust.CACertsSecret)
+		return fmt.Sprintf("%s, or set ISTIO_MULTIROOT_MESH=true, without which it does not load another root by itself: it has %s in effect, and %s is in Secret istio-system/%s", restart, trust.Names(inEffect), trust.Names(wanted), trust.CACertsSecret)
 	}
-	return fmt.Sprintf("%s: it has %s in effect, and was started before Secret istio-system/%s came, with whose %s that has nothing in common", restart, shortRoots(inEffect), trust.CACertsSecret, shortRoots(wanted))
+	return fmt.Sprintf("%s: it has %s in effect, and was started before Secret istio-system/%s came, with whose %s that has nothing in common", restart, trust.Names(inEffect), trust.CACertsSecret, trust.Names(wanted))
 }
 
 // failure is what the agent said about a Work that it could not apply; empty when

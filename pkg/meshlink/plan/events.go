@@ -70,7 +70,7 @@ func (r *round) rootEvents(was, next *meshv1alpha1.MeshTrustStatus) []Event {
 	}
 	switch trust.Stage(next.Stage) {
 	case trust.Steady:
-		return []Event{{Reason: EventRootChanged, Note: fmt.Sprintf("Root %d, %s, is the only one now", next.RootGeneration, shortRoots(fingerprints(next.Roots)))}}
+		return []Event{{Reason: EventRootChanged, Note: fmt.Sprintf("Root %d, %s, is the only one now", next.RootGeneration, trust.Names(fingerprints(next.Roots)))}}
 	case trust.TrustBoth:
 		return []Event{{Reason: EventRootStage, Note: fmt.Sprintf("Change to root %d, step 1 of 3: both roots are trusted, the old one signs", next.RootGeneration)}}
 	case trust.SignNew:

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,7 +32,7 @@ func (r *round) status() meshv1alpha1.MeshStatus {
 				l.Message = "" // the condition of the cluster has it
 			}
 		}
-		l.Message = clip(l.Message)
+		l.Message = meshv1alpha1.Clip(l.Message, maxText)
 		status.Links = append(status.Links, l)
 	}
 	ready := r.ready(&status)
@@ -54,21 +53,6 @@ const (
 	maxMessage = 2048
 )
 
-func clip(text string) string { return clipTo(text, maxText) }
-
-// clipTo cuts a text at the end of a character.
-func clipTo(text string, most int) string {
-	const mark = "..."
-	if len(text) <= most {
-		return text
-	}
-	cut := most - len(mark)
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + mark
-}
-
 // word is a reason as conditions may have it: agents' words come in here.
 var word = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]{0,254}[A-Za-z0-9_])?$`)
 
@@ -83,7 +67,7 @@ func reasonOf(reason string) string {
 func (r *round) conditions(before []metav1.Condition, set ...metav1.Condition) []metav1.Condition {
 	var out []metav1.Condition
 	for _, condition := range set {
-		condition.Reason, condition.Message = reasonOf(condition.Reason), clipTo(condition.Message, maxMessage)
+		condition.Reason, condition.Message = reasonOf(condition.Reason), meshv1alpha1.Clip(condition.Message, maxMessage)
 		condition.LastTransitionTime = metav1.NewTime(r.now.UTC().Truncate(time.Second))
 		if was := meta.FindStatusCondition(before, condition.Type); was != nil && was.Status == condition.Status {
 			condition.LastTransitionTime = was.LastTransitionTime
@@ -98,7 +82,7 @@ func (r *round) trustStatus() *meshv1alpha1.MeshTrustStatus {
 		// What was in force stays known: it says that there were roots.
 		was := r.mesh.Status.Trust.DeepCopy()
 		if was != nil {
-			was.Message = clipTo(r.problem.message, maxMessage)
+			was.Message = meshv1alpha1.Clip(r.problem.message, maxMessage)
 		}
 		return was
 	}
@@ -109,7 +93,7 @@ func (r *round) trustStatus() *meshv1alpha1.MeshTrustStatus {
 	}
 	status := &meshv1alpha1.MeshTrustStatus{
 		RootGeneration: state.Generation, Stage: string(state.Stage), Roots: texts(state.Want().Roots),
-		Message: clipTo(cmp.Or(r.problem.message, r.barrier.Message(), r.notice), maxMessage),
+		Message: meshv1alpha1.Clip(cmp.Or(r.problem.message, r.barrier.Message(), r.notice), maxMessage),
 	}
 	if root, err := r.store.Root(newest); err == nil {
 		status.RootExpires = &metav1.Time{Time: root.Certificate.NotAfter.UTC()}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,7 +77,7 @@ func (r *round) trust() error {
 // reports does not stop all.
 func (r *round) outdated(store *trust.Store) string {
 	if status := r.mesh.Status.Trust; status != nil && status.RootGeneration > store.State.Generation {
-		return fmt.Sprintf("has root %d, and the mesh has had root %d, %s", store.State.Generation, status.RootGeneration, shortRoots(fingerprints(status.Roots)))
+		return fmt.Sprintf("has root %d, and the mesh has had root %d, %s", store.State.Generation, status.RootGeneration, trust.Names(fingerprints(status.Roots)))
 	}
 	for _, c := range r.clusters {
 		_, roots := issued(c.works[PartCA], r.now)
@@ -104,7 +103,7 @@ func (r *round) mayBegin() bool {
 		switch {
 		case status != nil && status.CACerts != nil && status.CACerts.Mesh == r.mesh.Name && !r.mesh.Spec.Trust.Adopt:
 			r.problem = problem{reasonTrustMissing, fmt.Sprintf("cluster %s has a Secret istio-system/%s of a Mesh %s with %s, and Secret %s/%s with that root is not there. Restore it from a backup, or set spec.trust.adopt: true to replace what clusters have",
-				c.name, trust.CACertsSecret, r.mesh.Name, shortRoots(fingerprints(status.CACerts.Roots)), names.SystemNamespace, meshv1alpha1.TrustSecretName(r.mesh.Name))}
+				c.name, trust.CACertsSecret, r.mesh.Name, trust.Names(fingerprints(status.CACerts.Roots)), names.SystemNamespace, meshv1alpha1.TrustSecretName(r.mesh.Name))}
 			return false
 		case status != nil && status.CACerts != nil:
 		case c.member == nil:
@@ -354,15 +353,4 @@ func sameData(a, b map[string][]byte) bool {
 		}
 	}
 	return true
-}
-
-func shortRoots(roots []trust.Fingerprint) string {
-	if len(roots) == 0 {
-		return "no root"
-	}
-	var all []string
-	for _, f := range roots {
-		all = append(all, f.Short())
-	}
-	return "root " + strings.Join(all, "+")
 }

@@ -60,12 +60,12 @@ func Judge(mesh, cluster string, found *Found, adopt bool) Verdict {
 	case found.Mesh == mesh && adopt:
 		return Verdict{Write: true, Reason: CAAdopted}
 	case found.Mesh == mesh:
-		return Verdict{Reason: CAUnknownRoots, Message: fmt.Sprintf("cluster %s has a Secret istio-system/%s that a Mesh %s has made with %s, which this Mesh has never had: it is that of another federation, or the roots of this one were restored from an older backup. Restore the newer roots; or delete the Secret, or set spec.trust.adopt: true, and it is replaced; istiod there then has to be restarted", cluster, CACertsSecret, mesh, short(found.Roots))}
+		return Verdict{Reason: CAUnknownRoots, Message: fmt.Sprintf("cluster %s has a Secret istio-system/%s that a Mesh %s has made with %s, which this Mesh has never had: it is that of another federation, or the roots of this one were restored from an older backup. Restore the newer roots; or delete the Secret, or set spec.trust.adopt: true, and it is replaced; istiod there then has to be restarted", cluster, CACertsSecret, mesh, Names(found.Roots))}
 	case found.Mesh != "":
 		return Verdict{Reason: CAOtherMesh, Message: fmt.Sprintf("the Secret istio-system/%s of cluster %s is that of Mesh %s; take the cluster out of one of the two Meshes", CACertsSecret, cluster, found.Mesh)}
 	case adopt:
 		return Verdict{Write: true, Reason: CAAdopted}
 	default:
-		return Verdict{Reason: CAForeign, Message: fmt.Sprintf("cluster %s has a Secret istio-system/%s with %s that this Mesh did not make. Either trust it: spec.trust.mode External with that root. Or delete it, or set spec.trust.adopt: true, and it is replaced; istiod there then has to be restarted, and calls within the cluster can fail until its workloads have new certificates", cluster, CACertsSecret, short(found.Roots))}
+		return Verdict{Reason: CAForeign, Message: fmt.Sprintf("cluster %s has a Secret istio-system/%s with %s that this Mesh did not make. Either trust it: spec.trust.mode External with that root. Or delete it, or set spec.trust.adopt: true, and it is replaced; istiod there then has to be restarted, and calls within the cluster can fail until its workloads have new certificates", cluster, CACertsSecret, Names(found.Roots))}
 	}
 }

@@ -71,10 +71,10 @@ func holder(s State, r *Report) Holder {
 		reason = HoldSilent
 		text = "it has not reported which roots its istiod has in effect; look at the conditions of the cluster in this Mesh"
 	case !slices.Equal(r.Effect.Roots, want.Roots):
-		text = fmt.Sprintf("its istiod has %s in effect and not %s; it loads another root only with ISTIO_MULTIROOT_MESH=true: set that, or restart istiod there", short(r.Effect.Roots), short(want.Roots))
+		text = fmt.Sprintf("its istiod has %s in effect and not %s; it loads another root only with ISTIO_MULTIROOT_MESH=true: set that, or restart istiod there", Names(r.Effect.Roots), Names(want.Roots))
 		if !Loadable(r.Effect.Roots, want.Roots) {
 			reason = HoldUnloadable
-			text = fmt.Sprintf("its istiod has %s in effect, which neither contains %s nor is contained in it, so it will not load that; restart istiod there", short(r.Effect.Roots), short(want.Roots))
+			text = fmt.Sprintf("its istiod has %s in effect, which neither contains %s nor is contained in it, so it will not load that; restart istiod there", Names(r.Effect.Roots), Names(want.Roots))
 		}
 	default:
 		reason = HoldSigner
@@ -93,7 +93,8 @@ func Loadable(inEffect, wanted []Fingerprint) bool {
 	return len(inEffect) > 0 && len(wanted) > 0 && (within(inEffect, wanted) || within(wanted, inEffect))
 }
 
-func short(roots []Fingerprint) string {
+// Names tells people which roots these are.
+func Names(roots []Fingerprint) string {
 	if len(roots) == 0 {
 		return "no root"
 	}

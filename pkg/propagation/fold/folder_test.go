@@ -329,29 +329,6 @@ func TestRejections(t *testing.T) {
 	})
 }
 
-// What a cluster says of a stub is taken, and is no part of the binding's status,
-// good or bad. If it has become a share meanwhile, it is about that.
-func TestStubsAreNoPartOfTheBinding(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := newEnv("eu")
-		defer e.stop()
-		e.caller = "us"
-		e.report("eu")
-		e.reportOf("us", agentv1alpha1.WorkObservation{Reason: "Conflict", Message: "somebody else's"})
-		pass(10 * window)
-		require.Len(t, e.items(), 1)
-		require.Equal(t, "eu", e.items()[0].ClusterName)
-		require.Len(t, e.writes, 1)
-		require.Equal(t, []workv1alpha2.AggregatedStatusItem{{ClusterName: "us", AppliedMessage: "somebody else's"}}, e.stubs)
-
-		e.place("eu", "us") // caller stays us: it was looked up just before
-		e.report("us")
-		pass(10 * window)
-		require.Len(t, e.items(), 2, "the report came too late to be about the stub")
-		require.Len(t, e.stubs, 1)
-	})
-}
-
 func TestMessages(t *testing.T) {
 	long := strings.Repeat("é", maxMessage)
 	for name, tt := range map[string]struct {

@@ -234,13 +234,13 @@ func ready(mesh *meshv1alpha1.Mesh) bool {
 // revision.
 func (l *lab) steady() int {
 	l.t.Helper()
-	last, since := revision(l.t), time.Now()
+	last, since := fed.Revision(l.t), time.Now()
 	deadline := time.Now().Add(60 * time.Second)
 	for time.Since(since) < 2*time.Second {
 		require.True(l.t, time.Now().Before(deadline), "writes go on")
 		l.agents()
 		<-time.After(50 * time.Millisecond)
-		if now := revision(l.t); now != last {
+		if now := fed.Revision(l.t); now != last {
 			last, since = now, time.Now()
 		}
 	}

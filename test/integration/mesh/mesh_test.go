@@ -86,10 +86,10 @@ func TestRestarts(t *testing.T) {
 	for i := 0; !ready(l.get()) || i < 5; i++ {
 		require.Less(t, i, 100, "it does not become Ready: %+v", l.get().Status)
 		stop := startMeshlink(t, l.clock)
-		before := revision(t)
+		before := fed.Revision(t)
 		l.eventually(func() bool {
 			l.agents()
-			return revision(t) >= before+3 || ready(l.get())
+			return fed.Revision(t) >= before+3 || ready(l.get())
 		}, "something is written")
 		stop()
 	}

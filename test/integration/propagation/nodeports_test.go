@@ -26,7 +26,7 @@ import (
 // What of a Service is asked for and what is allocated is told apart by who has
 // written it, which only the real API server can show.
 func TestNodePortsThatWereAskedFor(t *testing.T) {
-	c, err := dynamic.NewForConfig(fed.cfg)
+	c, err := dynamic.NewForConfig(fed.Config)
 	require.NoError(t, err)
 	services := c.Resource(schema.GroupVersionResource{Version: "v1", Resource: "services"}).Namespace(newNamespace(t))
 	type object = map[string]any

@@ -72,7 +72,7 @@ func proxied(t *testing.T, name string) string {
 // as is a client of the federation that acts as somebody.
 func as(t *testing.T, name string, groups ...string) rest.Interface {
 	t.Helper()
-	cfg := rest.CopyConfig(fed.cfg)
+	cfg := rest.CopyConfig(fed.Config)
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}
 	c, err := kubernetes.NewForConfig(cfg)
 	require.NoError(t, err)

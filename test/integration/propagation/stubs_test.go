@@ -168,7 +168,7 @@ func TestStubsStayInAClusterThatLeaves(t *testing.T) {
 	mesh := link(t, "leaver", "stub-leaver", "eu")
 	work := client.ObjectKey{Namespace: names.ExecutionNamespace("stub-leaver"), Name: names.WorkName("Service", ns, "web")}
 	eventually(t, func() bool { return fed.Get(ctx, work, &workv1alpha1.Work{}) == nil }, "stub")
-	works := dynamic.NewForConfigOrDie(fed.cfg).Resource(workv1alpha1.SchemeGroupVersion.WithResource("works")).Namespace(work.Namespace)
+	works := dynamic.NewForConfigOrDie(fed.Config).Resource(workv1alpha1.SchemeGroupVersion.WithResource("works")).Namespace(work.Namespace)
 	list, err := works.List(ctx, metav1.ListOptions{})
 	require.NoError(t, err)
 	w, err := works.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
@@ -212,7 +212,7 @@ func TestWorksByLabelOverAllClusters(t *testing.T) {
 		defer mu.Unlock()
 		return kept[names.ExecutionNamespace(cluster)] == "mesh.m.ca"
 	}
-	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(dynamic.NewForConfigOrDie(fed.cfg), 0, metav1.NamespaceAll,
+	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(dynamic.NewForConfigOrDie(fed.Config), 0, metav1.NamespaceAll,
 		func(o *metav1.ListOptions) { o.LabelSelector = meshv1alpha1.MeshLabel })
 	_, err := factory.ForResource(works).Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { note(obj, true) }, UpdateFunc: func(_, obj any) { note(obj, true) }, DeleteFunc: func(obj any) { note(obj, false) },
