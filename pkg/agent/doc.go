@@ -1,10 +1,12 @@
 // Package agent is what runs for each member: it takes the member's works from the federation,
 // applies them (package apply), remembers them (package inventory), reports what became of them
-// (package status), and says that the cluster is there and how it is (package heartbeat).
+// (package status), says that the cluster is there and how it is (package heartbeat), and does its part
+// in a mesh (package mesh).
 //
 // It needs connections to two API servers and accepts none. In Pull mode it is a process in the
-// member; in Push mode the control plane hosts one per member. There is no other difference, no state
-// outside of an Agent, and any number of them fit into a process.
+// member; in Push mode the control plane hosts one per member. There is no state outside of an Agent, and any
+// number of them fit into a process. Hosted agents do all that others do but for meshes (package mesh):
+// what they would prove is about the network of the control plane.
 //
 // The federation is not believed blindly:
 //   - The agent belongs to the federation it first met (the UID of its kube-system namespace). Another
