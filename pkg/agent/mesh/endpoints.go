@@ -34,6 +34,8 @@ type walk struct {
 	next  string // where the list goes on
 	moved time.Time
 	page  []port
+	// unread is why the Services could not be read last; nil when they could.
+	unread error
 	// telling are services with something of a peer, by peer.
 	telling map[string][]port
 }
@@ -82,10 +84,11 @@ func (s *walk) ports() []port {
 	return all
 }
 
-// move reads the next Services. What cannot be read is tried again.
+// move reads the next Services. What cannot be read is tried again; those that were read
+// before are looked at meanwhile.
 func (s *walk) move(ctx context.Context, w *worker, now time.Time) {
 	services, next, err := w.agent.member.servicesFrom(ctx, stride, s.next)
-	s.moved = now
+	s.moved, s.unread = now, err
 	if err != nil {
 		if apierrors.IsResourceExpired(err) {
 			s.next = ""
@@ -148,6 +151,11 @@ func (s *walk) take(object *meshv1alpha1.MeshMember, spoken []heard) looks {
 				if len(tells) < enough && !slices.Contains(tells, p) {
 					tells = append(tells, p)
 				}
+			}
+			if s.unread != nil && len(looked) == 0 && len(s.page) == 0 {
+				// That there is nothing to look at is not known.
+				verdicts = append(verdicts, proof.Verdict{Reason: "NotAsked", Message: steady("the agent does not know which services to ask for; it needs to list services: " + s.unread.Error())})
+				continue
 			}
 			verdicts = append(verdicts, proof.Endpoints(looked, way))
 		}

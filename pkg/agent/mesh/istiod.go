@@ -332,7 +332,11 @@ func (t *istiodTask) find(ctx context.Context) (*whereabouts, error) {
 	}
 	found := &whereabouts{at: []istiod.Location{at}}
 	if a.InCluster {
-		if all := t.each(ctx); len(all) > 0 {
+		all, err := t.each(ctx)
+		if err != nil {
+			return nil, err // one that is asked alone would speak for all
+		}
+		if len(all) > 0 {
 			found.at = all
 		}
 	}
@@ -348,12 +352,15 @@ func (t *istiodTask) find(ctx context.Context) (*whereabouts, error) {
 
 // each finds every istiod that is ready. Without the right to look, or without any, the
 // Service leads to one.
-func (t *istiodTask) each(ctx context.Context) []istiod.Location {
+func (t *istiodTask) each(ctx context.Context) ([]istiod.Location, error) {
 	slices, err := t.worker.agent.member.endpointSlices(ctx, istiod.Selector)
-	if err != nil {
-		return nil
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w: list endpointslices in %s: %w", errMember, meshv1alpha1.IstioNamespace, err)
 	}
-	return istiod.Ready(slices)
+	return istiod.Ready(slices), nil
 }
 
 // readToken makes sure that there is a token.
