@@ -63,7 +63,9 @@ func proxied(t *testing.T, name string) string {
 		Spec:       clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull, APIEndpoint: member.URL, SecretRef: ref, ImpersonatorSecretRef: ref},
 	}
 	create(t, secret, cluster)
-	t.Cleanup(func() { assert.NoError(t, client.IgnoreNotFound(fed.Delete(context.WithoutCancel(t.Context()), secret))) })
+	t.Cleanup(func() {
+		assert.NoError(t, client.IgnoreNotFound(fed.Delete(context.WithoutCancel(t.Context()), secret)))
+	})
 	unjoin(t, cluster)
 	return "/apis/cluster.karmada.io/v1alpha1/clusters/" + name + "/proxy"
 }
