@@ -26,12 +26,14 @@ import (
 )
 
 // host runs the controllers and the scheduler over the in-memory connection
-// until ctx ends. They share one manager, so one cache.
-func host(ctx context.Context, server *apiserver.Server, opts *apiserver.Options) error {
+// from when the server is ready until ctx ends. They share one manager, so one cache.
+func host(ctx context.Context, server *apiserver.Server, opts *apiserver.Options, ready <-chan struct{}) error {
 	log.SetLogger(klog.FromContext(ctx))
 	cfg := server.ComponentClient("controllers")
-	if err := waitReady(ctx, server); err != nil {
-		return err
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	leases, err := coordinationv1client.NewForConfig(cfg)
 	if err != nil {

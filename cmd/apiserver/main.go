@@ -71,16 +71,25 @@ process. With --all-in-one, so do the controllers and the scheduler.`,
 func run(ctx context.Context, opts *apiserver.Options, allInOne bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	ready := make(chan struct{})
+	go apiserver.TrimMemory(ctx, ready)
 	server, err := apiserver.New(ctx, opts)
 	if err != nil {
 		return err
 	}
+	go func() {
+		if err := waitReady(ctx, server); err != nil {
+			cancel(fmt.Errorf("readiness: %w", err))
+			return
+		}
+		close(ready)
+	}()
 	hosted := make(chan struct{})
 	if allInOne {
 		server.AddMetrics(metrics.Registry)
 		go func() {
 			defer close(hosted)
-			if err := host(ctx, server, opts); err != nil && ctx.Err() == nil {
+			if err := host(ctx, server, opts, ready); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Controllers ended")
 				cancel(fmt.Errorf("controllers: %w", err))
 			}
@@ -88,7 +97,6 @@ func run(ctx context.Context, opts *apiserver.Options, allInOne bool) error {
 	} else {
 		close(hosted)
 	}
-	go apiserver.TrimMemory(ctx)
 	err = server.Run(ctx)
 	cancel(nil)
 	<-hosted

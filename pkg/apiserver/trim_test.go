@@ -1,7 +1,11 @@
 package apiserver
 
 import (
+	"context"
+	"os"
+	"runtime/debug"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -11,6 +15,7 @@ func TestWorthTrimming(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason      string
 		before, now heap
+		left        uint64
 		want        bool
 	}{
 		"idle with slack": {
@@ -25,12 +30,45 @@ func TestWorthTrimming(t *testing.T) {
 			reason: "a collection would free next to nothing",
 			before: heap{allocated: 100 * mib}, now: heap{allocated: 101 * mib, live: 100 * mib, resident: 110 * mib},
 		},
+		"scattered": {
+			reason: "the last trim left as much: it cannot be given back",
+			before: heap{allocated: 100 * mib}, now: heap{allocated: 101 * mib, live: 100 * mib, resident: 140 * mib}, left: 136 * mib,
+		},
+		"after a burst": {
+			reason: "more than the last trim left",
+			before: heap{allocated: 900 * mib}, now: heap{allocated: 901 * mib, live: 100 * mib, resident: 150 * mib}, left: 136 * mib, want: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, test.want, worthTrimming(test.before, test.now), test.reason)
+			require.Equal(t, test.want, worthTrimming(test.before, test.now, test.left), test.reason)
 		})
 	}
 	now := readHeap()
 	require.NotZero(t, now.allocated)
 	require.NotZero(t, now.resident, "the metrics exist in this version of Go")
+}
+
+func TestCollectsEarlyUntilReady(t *testing.T) {
+	if os.Getenv("GOGC") != "" {
+		t.Skip("GOGC is set, and left alone")
+	}
+	percent := func() int {
+		now := debug.SetGCPercent(100)
+		debug.SetGCPercent(now)
+		return now
+	}
+	before := percent()
+	defer debug.SetGCPercent(before)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ready, ended := make(chan struct{}), make(chan struct{})
+		go func() { defer close(ended); TrimMemory(ctx, ready) }()
+		synctest.Wait()
+		require.Equal(t, startPercent, percent())
+		close(ready)
+		synctest.Wait()
+		require.Equal(t, gcPercent, percent(), "whoever works pays no more for it")
+		cancel()
+		<-ended
+	})
 }

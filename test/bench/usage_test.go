@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"strconv"
 	"strings"
@@ -10,28 +9,19 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // resources are what the control plane and the agents have used.
 type resources struct {
-	writes        int64 // revision of etcd
 	cpu, agentCPU time.Duration
 	memory        int64 // resident bytes
 	agentMemory   int64
 	memberCPU     time.Duration
 }
 
-func usage(ctx context.Context, t *testing.T, fed client.Client) resources {
+func usage(t *testing.T) resources {
 	t.Helper()
 	var r resources
-	// A list that etcd answers itself carries its revision.
-	list := &corev1.NamespaceList{}
-	require.NoError(t, fed.List(ctx, list, client.Limit(1)))
-	revision, err := strconv.ParseInt(list.ResourceVersion, 10, 64)
-	require.NoError(t, err)
-	r.writes = revision
 	r.cpu, r.memory = process(t, "apiserver")
 	for _, m := range members {
 		cpu, memory := process(t, "agent-"+m)

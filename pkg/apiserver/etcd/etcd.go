@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
 )
 
 // Options of an embedded member.
@@ -41,6 +42,9 @@ type Server struct {
 	endpoint string
 	cleanup  func()
 }
+
+// readBuffer is for one request; what is larger is read without it.
+const readBuffer = 4 << 10
 
 // maxSocketPath is what sun_path holds on Linux, less the terminating zero.
 const maxSocketPath = 107
@@ -74,6 +78,8 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	cfg.AutoCompactionRetention = opts.Compaction.String()
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger())
 	cfg.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
+	// The API server has a connection for each kind, most of which carry next to nothing.
+	cfg.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ReadBufferSize(readBuffer)}
 
 	for _, stale := range []string{clientSocket, clientSocket + ".peer"} {
 		if err := os.Remove(stale); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -18,7 +18,7 @@ import (
 
 // bufferBytes is how much one direction of one connection holds before the
 // writer waits for the reader.
-const bufferBytes = 256 << 10
+const bufferBytes = 64 << 10
 
 // Connection is a listener that only this process can dial.
 type Connection struct {
