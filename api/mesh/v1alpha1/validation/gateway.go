@@ -37,8 +37,8 @@ func validateGatewayUpdate(mesh, old *meshv1alpha1.Mesh, path *field.Path) field
 	return append(errs, validateNewAddresses(mesh, old, path.Child("addresses"))...)
 }
 
-// validateNewAddresses keeps a gateway that is reached at nodes from getting addresses while
-// peers read the cluster: istiod 1.31 goes back to the nodes at the next change of one.
+// validateNewAddresses keeps a gateway that is reached at nodes from getting addresses: an
+// istiod (1.31) that knows it by its nodes goes back to them at the next change of one.
 func validateNewAddresses(mesh, old *meshv1alpha1.Mesh, path *field.Path) field.ErrorList {
 	if mesh.Spec.Gateway.ServiceType != corev1.ServiceTypeNodePort {
 		return nil
@@ -47,10 +47,10 @@ func validateNewAddresses(mesh, old *meshv1alpha1.Mesh, path *field.Path) field.
 	for i := range mesh.Spec.Gateway.Addresses {
 		name := mesh.Spec.Gateway.Addresses[i].ClusterName
 		had := slices.ContainsFunc(old.Spec.Gateway.Addresses, func(a meshv1alpha1.ClusterAddresses) bool { return a.ClusterName == name })
-		read := slices.ContainsFunc(old.Status.Links, func(l meshv1alpha1.MeshLink) bool { return l.To == name && l.Phase == meshv1alpha1.LinkReady })
-		if !had && read {
+		known := slices.ContainsFunc(old.Status.Clusters, func(c meshv1alpha1.MeshCluster) bool { return c.Name == name && len(c.GatewayAddresses) > 0 })
+		if !had && known {
 			errs = append(errs, field.Forbidden(path.Index(i), fmt.Sprintf(
-				"peers reach cluster %s at its nodes, and their istiods would go back to those at the next change of a node; take the cluster out of spec.clusterAffinity until no link to it is left in status.links, write its addresses and put it back", name)))
+				"peers know cluster %s by its nodes, and their istiods would go back to those at the next change of a node; take the cluster out of spec.clusterAffinity until it is gone from status.clusters, write its addresses and put it back", name)))
 		}
 	}
 	return errs

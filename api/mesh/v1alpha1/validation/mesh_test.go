@@ -202,15 +202,16 @@ func TestValidateMeshUpdate(t *testing.T) {
 		"NewAddresses": {reason: "istiod goes back to nodes when one changes.", change: func(old, m *mesh) {
 			old.Spec.Gateway.ServiceType, m.Spec.Gateway.ServiceType = corev1.ServiceTypeNodePort, corev1.ServiceTypeNodePort
 			old.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "us", Addresses: []string{"203.0.113.7"}}}
-			old.Status.Links = []meshv1alpha1.MeshLink{
-				{From: "eu", To: "us", Phase: meshv1alpha1.LinkReady}, {From: "us", To: "eu", Phase: meshv1alpha1.LinkReady}, {From: "us", To: "ap", Phase: meshv1alpha1.LinkPending},
-			}
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			at := []meshv1alpha1.GatewayAddress{{Address: "203.0.113.1", Port: 30443}}
+			old.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "ap"}, {Name: "eu", GatewayAddresses: at}, {Name: "us", GatewayAddresses: at}}
 			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{
 				{ClusterName: "ap", Addresses: []string{"203.0.113.6"}}, {ClusterName: "us", Addresses: []string{"203.0.113.8"}}, {ClusterName: "eu", Addresses: []string{"203.0.113.9"}},
 			}
 		}, want: []string{"spec.gateway.addresses[2] FieldValueForbidden"}},
 		"NewAddressesOfABalancer": {reason: "They come on top.", change: func(old, m *mesh) {
-			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us", Phase: meshv1alpha1.LinkReady}}
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			old.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "us", GatewayAddresses: []meshv1alpha1.GatewayAddress{{Address: "203.0.113.1", Port: 15443}}}}
 			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "us", Addresses: []string{"203.0.113.8"}}}
 		}},
 		"Invalid": {reason: "The rest is checked too.", change: func(_, m *mesh) { m.Spec.Links = "" }, want: []string{"spec.links FieldValueNotSupported"}},
