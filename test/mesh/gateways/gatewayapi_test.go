@@ -30,7 +30,7 @@ func TestGatewayAPI(t *testing.T) {
 	require.NoError(t, istiolab.PrepareGatewayAPI(t.Context(), shared.Kubeconfig("us")))
 	s.Tells(meshlab.Mesh, "eu", "us", meshv1alpha1.StepGateway, "NoGateway", "cluster us", "Gateway istio-system/cross-network-gateway")
 	says(s, "us", "NoGateway", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER")
-	env, err := istiolab.DeployGateways(us.Istiod.Dir)
+	env, err := istiolab.DeployGateways(t.Context(), shared.Kubeconfig("us"))
 	require.NoError(t, err)
 	us.Istiod.Env = append(us.Istiod.Env, env...)
 	require.NoError(t, us.RestartIstiod(t.Context()))

@@ -15,14 +15,14 @@ var shared *meshlab.Lab
 func TestMain(m *testing.M) {
 	os.Exit(meshlab.Main(m, func(l *meshlab.Lab) {
 		shared = l
-		l.Before = func(ctx context.Context, name, kubeconfig, dir string) ([]string, error) {
+		l.Before = func(ctx context.Context, name, kubeconfig string) ([]string, error) {
 			if name == "us" {
 				return nil, nil
 			}
 			if err := istiolab.PrepareGatewayAPI(ctx, kubeconfig); err != nil {
 				return nil, err
 			}
-			return istiolab.DeployGateways(dir)
+			return istiolab.DeployGateways(ctx, kubeconfig)
 		}
 	}))
 }

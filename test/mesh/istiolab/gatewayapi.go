@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 )
 
@@ -16,8 +19,8 @@ const (
 	gatewayCRDs = "config/crd/standard"
 	// charts has what istiod is installed with, in the module istio.io/istio.
 	charts = "manifests/charts/istio-control/istio-discovery"
-	// injection is where istiod looks for templates, below its directory.
-	injection = "var/lib/istio/inject"
+	// injectorConfigMap is where istiod looks for templates.
+	injectorConfigMap = "istio-sidecar-injector"
 )
 
 // PrepareGatewayAPI gives a member the CRDs of the Gateway API that istiod watches.
@@ -41,10 +44,34 @@ func PrepareGatewayAPI(ctx context.Context, kubeconfig string) error {
 	return createCRDs(ctx, config, wanted)
 }
 
-// DeployGateways lets an istiod that starts in a directory make Deployments and Services of
-// Gateways, with the template and the values of Istio's own chart. What is returned are the
-// settings that it needs.
-func DeployGateways(dir string) (env []string, err error) {
+// DeployGateways lets istiods of a member make Deployments and Services of Gateways from
+// their next start on, with the template and the values of Istio's own chart, in the
+// ConfigMap that the chart makes. What is returned are the settings that they need.
+func DeployGateways(ctx context.Context, kubeconfig string) (env []string, err error) {
+	data, err := injection()
+	if err != nil {
+		return nil, err
+	}
+	config, err := configOf(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := createNamespace(ctx, core); err != nil {
+		return nil, err
+	}
+	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: injectorConfigMap}, Data: data}
+	if _, err := core.CoreV1().ConfigMaps(Namespace).Create(ctx, configMap, metav1.CreateOptions{}); err != nil {
+		return nil, fmt.Errorf("creating ConfigMap %s/%s: %w", Namespace, injectorConfigMap, err)
+	}
+	return []string{"INJECT_ENABLED=true", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=true"}, nil
+}
+
+// injection is what istiod makes pods from; of it the template for Gateways alone.
+func injection() (map[string]string, error) {
 	module, err := moduleDir("istio.io/istio")
 	if err != nil {
 		return nil, err
@@ -69,16 +96,5 @@ func DeployGateways(dir string) (env []string, err error) {
 		return nil, err
 	}
 	values, err := json.Marshal(chart.Defaults)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Join(dir, injection), 0o755); err != nil {
-		return nil, err
-	}
-	for name, content := range map[string][]byte{"config": config, "values": values} {
-		if err := os.WriteFile(filepath.Join(dir, injection, name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	return []string{"INJECT_ENABLED=true", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=true"}, nil
+	return map[string]string{"config": string(config), "values": string(values)}, err
 }

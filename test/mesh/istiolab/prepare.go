@@ -87,11 +87,18 @@ func Prepare(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
+	if err := createNamespace(ctx, core); err != nil {
+		return err
+	}
+	return createCRDs(ctx, config, wanted)
+}
+
+func createNamespace(ctx context.Context, core kubernetes.Interface) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	return createCRDs(ctx, config, wanted)
+	return nil
 }
 
 func configOf(kubeconfig string) (*rest.Config, error) {

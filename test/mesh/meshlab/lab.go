@@ -46,8 +46,8 @@ type Lab struct {
 	*lab.Lab
 	Members map[string]*Member
 	// Before, if set, gives a member more than an installation of Istio has, before its
-	// istiod starts in a directory, and returns further settings of that, as NAME=value.
-	Before func(ctx context.Context, name, kubeconfig, dir string) (env []string, err error)
+	// istiod starts, and returns further settings of that, as NAME=value.
+	Before func(ctx context.Context, name, kubeconfig string) (env []string, err error)
 
 	addresses *traffic.Addresses
 }
@@ -93,14 +93,13 @@ func (l *Lab) start() error {
 	for _, name := range Names {
 		group.Go(func() error {
 			var env []string
-			dir := filepath.Join(l.Dir, "istiod-"+name)
 			if l.Before != nil {
 				var err error
-				if env, err = l.Before(ctx, name, l.Kubeconfig(name), dir); err != nil {
+				if env, err = l.Before(ctx, name, l.Kubeconfig(name)); err != nil {
 					return err
 				}
 			}
-			m, err := StartMember(ctx, name, l.Kubeconfig(name), dir, l.addresses, env...)
+			m, err := StartMember(ctx, name, l.Kubeconfig(name), filepath.Join(l.Dir, "istiod-"+name), l.addresses, env...)
 			if m != nil {
 				mu.Lock()
 				defer mu.Unlock()
