@@ -1961,7 +1961,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshGateway(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Addresses at which the gateway of a cluster is reached, besides those the cluster itself gives to the Service.",
+							Description: "Addresses at which the gateway of a cluster is reached, besides those that a load balancer gives to the Service, and in place of those of nodes. With mode GatewayAPI one for each cluster. With serviceType NodePort they lead to nodes, at the node port, and a cluster that is reached at its nodes cannot get any.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2022,7 +2022,7 @@ func schema_flotilla_api_mesh_v1alpha1_MeshLink(ref common.ReferenceCallback) co
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Reason is one CamelCase word for why it is missing.",
+							Description: "Reason is one CamelCase word for why it is missing; without a step, for what is not quite as it is to be.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2878,7 +2878,7 @@ func schema_flotilla_api_mesh_v1alpha1_Proof(ref common.ReferenceCallback) commo
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Reason is one CamelCase word for why it does not.",
+							Description: "Reason is one CamelCase word for why it does not, or not quite.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

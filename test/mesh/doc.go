@@ -3,8 +3,8 @@
 // and traffic). Envoy itself is not run.
 //
 // Tests of meshlink are in packages meshlink (what a user gets), membership (who
-// comes, goes and is lost), tokens, rotation (of the root), faults and secrets.
-// They share the world of package meshlab.
+// comes, goes and is lost), tokens, rotation (of the root), gateways (the ways into a
+// cluster), faults and secrets. They share the world of package meshlab.
 //
 // Tests in package byhand do what a person does with Istio's guides. They are
 // what is known about istiod apart from meshlink, and fail when another version
@@ -74,6 +74,28 @@
 //     outbound_.<port>_._.<host>, for the ALPNs istio, istio-peer-exchange,
 //     istio-http/1.0, istio-http/1.1 and istio-h2 only: a probe that offers no
 //     ALPN, or h2, is turned away.
+//   - With several gateways of a network all weights are multiplied, so that each has
+//     its share of the endpoints behind it. A gateway that is dead has it, too: istiod
+//     does not look.
+//   - A gateway of type NodePort is at the first ExternalIP of each node that the
+//     annotation traffic.istio.io/nodeSelector chooses, whether the node is ready or
+//     not, at the node port of the port that the label networking.istio.io/gatewayPort
+//     names. Nodes that come, go, and change their labels are seen within 0.1 s.
+//   - A node that loses its ExternalIP and stays keeps it in istiod (onNodeEvent in
+//     pilot/pkg/serviceregistry/kube/controller looks at nodes with one only), until the
+//     node goes or istiod is started again. Requests are sent there.
+//   - spec.externalIPs of such a Service replace the nodes, at the node port. But when
+//     they come after istiod has known the Service by its nodes it goes back to the
+//     nodes at the next change of any of them, such as the deletion of a node without
+//     an ExternalIP (updateServiceNodePortAddresses, same place).
+//   - Of a Gateway (gateway.networking.k8s.io) of class istio, with a listener for TLS
+//     Passthrough and the label of the network, istiod makes Deployment and Service, and
+//     lets through what a Gateway of its own with AUTO_PASSTHROUGH does. It copies all
+//     labels and annotations of it onto them unless spec.infrastructure has some of each.
+//     networkz has spec.addresses of it besides those of the Service. With more than one
+//     of these istiod makes nothing (IsManaged in pilot/pkg/config/kube/gatewaycommon;
+//     read, not tested).
+//   - The kind may come after istiod has started, in the own cluster and in a peer.
 //   - All members of a playground give their pods the same addresses. That is
 //     fine for networks apart; in a flat one tests have to change them.
 //

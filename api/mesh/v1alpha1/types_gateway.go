@@ -61,8 +61,10 @@ type MeshGateway struct {
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 
-	// Addresses at which the gateway of a cluster is reached, besides those the
-	// cluster itself gives to the Service.
+	// Addresses at which the gateway of a cluster is reached, besides those that a load
+	// balancer gives to the Service, and in place of those of nodes. With mode
+	// GatewayAPI one for each cluster. With serviceType NodePort they lead to nodes, at
+	// the node port, and a cluster that is reached at its nodes cannot get any.
 	// +optional
 	// +listType=map
 	// +listMapKey=clusterName

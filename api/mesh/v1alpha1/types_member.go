@@ -263,13 +263,17 @@ type MemberPeerStatus struct {
 	Proofs []Proof `json:"proofs,omitempty"`
 }
 
+// ReasonSomeAddressesFail is the reason of a Proof of step Probe that has passed, although
+// some of the gateway's addresses do not answer: requests that are sent there fail.
+const ReasonSomeAddressesFail = "SomeAddressesFail"
+
 // Proof is a step of a link that was tried.
 type Proof struct {
 	// Step that was tried: Probe, Synced, GatewayKnown or Endpoints.
 	Step LinkStep `json:"step"`
 	// Passed is true when it holds.
 	Passed bool `json:"passed"`
-	// Reason is one CamelCase word for why it does not.
+	// Reason is one CamelCase word for why it does not, or not quite.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// Message says what was seen instead.

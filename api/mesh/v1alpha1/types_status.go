@@ -10,7 +10,7 @@ const (
 	// it the one before.
 	ConditionTrusted = "Trusted"
 	// ConditionGatewayReady is True when the cluster has a gateway with an
-	// address, or needs none.
+	// address, and peers reach it at all that it has, or when it needs none.
 	ConditionGatewayReady = "GatewayReady"
 	// ConditionReadable is True when peers have a valid token for the cluster.
 	ConditionReadable = "Readable"
@@ -164,7 +164,8 @@ type MeshLink struct {
 	// Step is the first that is missing; empty when none is.
 	// +optional
 	Step LinkStep `json:"step,omitempty"`
-	// Reason is one CamelCase word for why it is missing.
+	// Reason is one CamelCase word for why it is missing; without a step, for what is
+	// not quite as it is to be.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// Message says what is in the way and what to do about it.

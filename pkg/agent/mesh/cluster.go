@@ -2,15 +2,12 @@ package mesh
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway/address"
@@ -21,10 +18,6 @@ import (
 // manager is the field manager of what is written into objects of the member: labels that
 // are taken back when the cluster leaves.
 const manager = "flotilla-mesh"
-
-// nodesFor is how long addresses of nodes are remembered, and noNodesFor is how long it is
-// that there are none.
-const nodesFor, noNodesFor = 2 * time.Minute, 30 * time.Second
 
 // clusterSeen is what there is in istio-system.
 type clusterSeen struct {
@@ -55,15 +48,7 @@ type remote struct {
 type clusterTask struct {
 	worker *worker
 
-	nodes nodeAddresses
-}
-
-// nodeAddresses are addresses of nodes.
-type nodeAddresses struct {
-	selector string
-	nodes    []corev1.Node // labels and addresses
-	err      error
-	until    time.Time
+	gatewayNodes gatewayNodes
 }
 
 func (t *clusterTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
@@ -93,6 +78,7 @@ func (t *clusterTask) fill(ctx context.Context, object *meshv1alpha1.MeshMember,
 	next.installed = true
 	t.label(ctx, namespace, object, next)
 	if object.Spec.Leaving {
+		t.gatewayNodes.close()
 		return !next.left
 	}
 	for _, part := range []struct {
@@ -225,62 +211,25 @@ func remotes(object *meshv1alpha1.MeshMember, secrets []corev1.Secret) map[strin
 func (t *clusterTask) readGateway(ctx context.Context, object *meshv1alpha1.MeshMember, next *clusterSeen) error {
 	want := object.Spec.Gateway
 	if want == nil {
+		t.gatewayNodes.close()
 		next.gateway = nil
 		return nil
 	}
 	service, err := t.worker.agent.member.service(ctx, meshv1alpha1.IstioNamespace, want.ServiceName)
 	if apierrors.IsNotFound(err) {
+		t.gatewayNodes.close()
 		next.gateway = nil
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := t.readNodes(ctx, service); err != nil {
+	nodes, err := t.gatewayNodes.read(ctx, t.worker, service)
+	if err != nil {
 		return err
 	}
 	status := &meshv1alpha1.MemberGatewayStatus{}
-	status.Addresses, status.Message = address.Of(service, t.nodes.nodes, want.Port)
+	status.Addresses, status.Message = address.Of(service, nodes, want.Port)
 	next.gateway = status
 	return nil
-}
-
-// readNodes reads nodes if the addresses of a Service depend on them: those that it selects,
-// and not at every look.
-func (t *clusterTask) readNodes(ctx context.Context, service *corev1.Service) error {
-	annotation, ok := service.Annotations[address.NodeSelector]
-	if !ok || service.Spec.Type != corev1.ServiceTypeNodePort {
-		t.nodes = nodeAddresses{}
-		return nil
-	}
-	now := t.worker.now()
-	if t.nodes.selector == annotation && now.Before(t.nodes.until) {
-		return t.nodes.err
-	}
-	selected := map[string]string{}
-	if annotation != "" && json.Unmarshal([]byte(annotation), &selected) != nil {
-		t.nodes = nodeAddresses{}
-		return nil //nolint:nilerr // whoever makes addresses of it says so
-	}
-	read := nodeAddresses{selector: annotation, until: now.Add(noNodesFor)}
-	read.err = t.worker.agent.member.nodes(ctx, labels.SelectorFromSet(selected).String(), func(n *corev1.Node) {
-		small := corev1.Node{}
-		small.Name, small.Labels = n.Name, n.Labels
-		for _, address := range n.Status.Addresses {
-			if address.Type == corev1.NodeExternalIP {
-				small.Status.Addresses = append(small.Status.Addresses, address)
-			}
-		}
-		if len(small.Status.Addresses) > 0 {
-			read.nodes = append(read.nodes, small)
-		}
-	})
-	switch {
-	case read.err != nil:
-		read.nodes = t.nodes.nodes
-	case len(read.nodes) > 0:
-		read.until = now.Add(nodesFor)
-	}
-	t.nodes = read
-	return read.err
 }

@@ -5,7 +5,8 @@
 // gateway that does not answer, holds up nothing else:
 //
 //   - cluster: labels istio-system with its network, and looks at the Secret cacerts, at
-//     remote secrets and at the gateway's Service.
+//     remote secrets and at the gateway's Service. Where that is of type NodePort it
+//     follows the nodes at which the gateway is reached.
 //   - token: makes tokens for peers, delivers them, and ends them (package reader).
 //   - istiod: asks istiod what it has in effect (packages istiod and proof).
 //   - probes: tries to reach the gateways of peers (package probe).

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -44,7 +45,7 @@ type nodesSeen struct {
 // nodesTask gives nodes a locality that have none, and takes it back.
 type nodesTask struct {
 	worker *worker
-	bare   bareNodes
+	bare   nodeWatch[bareNode]
 	alone  map[types.UID]letBe
 	// marks is what all marked nodes are marked with, if there are any, until that is
 	// looked at again; nil when that is not known.
@@ -68,7 +69,38 @@ type marks struct {
 }
 
 func newNodesTask(w *worker) *nodesTask {
-	return &nodesTask{worker: w, bare: bareNodes{ring: w.wakeNodes}, alone: map[types.UID]letBe{}}
+	// One that has a region now is not of interest any more.
+	return &nodesTask{worker: w, bare: nodeWatch[bareNode]{ring: w.wakeNodes, silent: true, keep: bare}, alone: map[types.UID]letBe{}}
+}
+
+// bareNode is a node without a region.
+type bareNode struct {
+	name    string
+	uid     types.UID
+	created time.Time
+}
+
+func bare(obj any) (string, bareNode, bool) {
+	node, ok := obj.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return "", bareNode{}, false
+	}
+	return node.Name, bareNode{name: node.Name, uid: node.UID, created: node.CreationTimestamp.Time}, true
+}
+
+// withoutRegion selects nodes that have none.
+const withoutRegion = "!" + corev1.LabelTopologyRegion
+
+// watch follows nodes without a region.
+func (t *nodesTask) watch(ctx context.Context) {
+	resource := t.worker.agent.Metadata.Resource(nodeResource)
+	t.bare.start(ctx, "nodes without a region", withoutRegion, nodeSource{
+		list: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return resource.List(ctx, options)
+		},
+		watch: resource.Watch,
+		of:    &metav1.PartialObjectMetadata{},
+	})
 }
 
 // close ends the watch.
@@ -120,7 +152,7 @@ func (t *nodesTask) mark(ctx context.Context, object *meshv1alpha1.MeshMember, n
 		next.left = err == nil && !more
 		return more, err
 	}
-	t.bare.watch(ctx, t.worker)
+	t.watch(ctx)
 	if more, err = t.dress(ctx, want); more || err != nil {
 		return more, err
 	}

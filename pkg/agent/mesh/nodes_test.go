@@ -1,18 +1,21 @@
 package mesh
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	testingclock "k8s.io/utils/clock/testing"
@@ -171,7 +174,8 @@ func TestNodesAtRest(t *testing.T) {
 	for i := range 3 {
 		p.node(fmt.Sprint("n", i), time.Second, nil, nil)
 	}
-	synced := func() bool { _, synced := p.worker.nodes.bare.all(); return synced }
+	// The watch has seen that all have a region.
+	synced := func() bool { nodes, synced := p.worker.nodes.bare.all(); return synced && len(nodes) == 0 }
 	p.look(0)
 	require.Eventually(t, synced, 20*time.Second, time.Millisecond)
 	p.look(time.Minute)
@@ -216,45 +220,93 @@ func TestNodesThatLoseTheirLabel(t *testing.T) {
 	assert.LessOrEqual(t, p.count("PATCH /api/v1/nodes/n"), 3)
 }
 
-// Addresses of nodes: those that the Service selects, and not at every look.
+// Addresses of nodes: those that the Service selects, as soon as they come, change and go.
 func TestNodesOfAGateway(t *testing.T) {
 	p := newPlace(t)
-	var selectors []string
+	var lists atomic.Int32
 	p.kube.Hook = func(r *http.Request) error {
-		if r.Method == http.MethodGet && r.URL.Path == "/api/v1/nodes" {
-			selectors = append(selectors, r.URL.Query().Get("labelSelector"))
+		if r.URL.Path == "/api/v1/nodes" && r.URL.Query().Get("watch") == "" {
+			lists.Add(1)
 		}
 		return nil
 	}
-	node := func(name, ip string, labels map[string]any) {
-		p.kube.Put(fakekube.Nodes, "", map[string]any{"metadata": map[string]any{"name": name, "labels": labels}, "status": map[string]any{"addresses": []any{
-			map[string]any{"type": "InternalIP", "address": "10.0.0.1"}, map[string]any{"type": "ExternalIP", "address": ip},
-		}}})
+	node := func(name string, labels map[string]any, addresses ...any) {
+		p.kube.Put(fakekube.Nodes, "", map[string]any{"metadata": map[string]any{"name": name, "labels": labels}, "status": map[string]any{"addresses": addresses}})
 	}
+	external := func(ip string) any { return map[string]any{"type": "ExternalIP", "address": ip} }
+	internal := map[string]any{"type": "InternalIP", "address": "10.0.0.1"}
+	yes, no := map[string]any{"edge": "yes"}, map[string]any{"edge": "no"}
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{address.NodeSelector: `{"edge":"yes"}`}}, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 15443, NodePort: 30000}},
 	}}
-	task := &clusterTask{worker: p.worker}
-	read := func(after time.Duration) []meshv1alpha1.GatewayAddress {
-		p.clock.Step(after)
-		require.NoError(t, task.readNodes(context.Background(), service))
-		addresses, _ := address.Of(service, task.nodes.nodes, 15443)
-		return addresses
+	var gateway gatewayNodes
+	t.Cleanup(gateway.close)
+	read := func() (ips []string) {
+		nodes, err := gateway.read(t.Context(), p.worker, service)
+		require.NoError(t, err)
+		addresses, _ := address.Of(service, nodes, 15443)
+		for _, a := range addresses {
+			require.EqualValues(t, 30000, a.Port)
+			ips = append(ips, a.Address)
+		}
+		return ips
 	}
-	node("other", "192.0.2.9", map[string]any{"edge": "no"})
-	for range 29 {
-		require.Empty(t, read(time.Second))
+	wake := p.worker.wakes[clusterTaskAt]
+	// told waits until the task is told to look, and sees that.
+	told := func(reason string, want ...string) {
+		t.Helper()
+		select {
+		case <-wake:
+		case <-time.After(patience):
+			require.Fail(t, "nobody was told to look", reason)
+		}
+		require.Equal(t, want, read(), reason)
 	}
-	require.Equal(t, []string{"edge=yes"}, selectors, "once in half a minute, and not all of them")
-	node("edge", "192.0.2.1", map[string]any{"edge": "yes"})
-	want := []meshv1alpha1.GatewayAddress{{Address: "192.0.2.1", Port: 30000}}
-	require.Equal(t, want, read(2*time.Second))
-	for range 7 {
-		require.Equal(t, want, read(15*time.Second))
-	}
-	require.Len(t, selectors, 2)
+	node("other", no, external("192.0.2.9"))
+	require.Empty(t, read(), "it is not selected")
+	told("the first list is there")
+	listed := lists.Load()
+	require.NotZero(t, listed)
+	node("edge", yes, internal, external("192.0.2.1"))
+	told("a node comes", "192.0.2.1")
+	node("edge", yes, internal, external("192.0.2.2"))
+	told("its address changes", "192.0.2.2")
+	node("other", yes, external("192.0.2.9"))
+	told("another is selected", "192.0.2.2", "192.0.2.9")
+	node("edge", yes, internal)
+	told("it has an address for the cluster only", "192.0.2.9")
+	p.kube.Remove(fakekube.Nodes, "", "other")
+	told("a node goes")
+	node("edge", yes, internal, map[string]any{"type": "Hostname", "address": "edge"})
+	node("edge", yes, external("192.0.2.3"))
+	told("what does not matter is not told", "192.0.2.3")
+	require.Equal(t, listed, lists.Load(), "nodes are not listed again")
+
+	node("other", no, external("192.0.2.9"))
 	service.Annotations[address.NodeSelector] = "{}"
-	require.Len(t, read(time.Second), 2, "another selection is read at once")
+	require.Equal(t, []string{"192.0.2.3", "192.0.2.9"}, read(), "another selection is read at once")
+	service.Spec.ExternalIPs = []string{"198.51.100.1"}
+	require.Equal(t, []string{"198.51.100.1"}, read(), "nodes are not looked at")
+	require.Nil(t, gateway.watch, "nor watched")
+	service.Spec.ExternalIPs = nil
 	service.Annotations[address.NodeSelector] = "["
-	require.Empty(t, read(time.Second))
+	require.Empty(t, read())
+}
+
+// An agent that may not read nodes says so.
+func TestNodesOfAGatewayThatAreNotTold(t *testing.T) {
+	p := newPlace(t)
+	p.kube.Hook = func(r *http.Request) error {
+		if r.URL.Path == "/api/v1/nodes" {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no"))
+		}
+		return nil
+	}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{address.NodeSelector: "{}"}}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort}}
+	var gateway gatewayNodes
+	t.Cleanup(gateway.close)
+	for range 3 {
+		_, err := gateway.read(t.Context(), p.worker, service)
+		require.True(t, apierrors.IsForbidden(err), err)
+	}
 }

@@ -2,145 +2,134 @@ package mesh
 
 import (
 	"context"
-	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
-// bareNode is a node without a region.
-type bareNode struct {
-	name    string
-	uid     types.UID
-	created time.Time
-}
-
-// bareNodes is the store of a watch on nodes without a region. It rings when there is
-// another.
-type bareNodes struct {
+// nodeWatch is the store of a watch on nodes with some labels, of which it keeps what is
+// asked for. It rings when there is another node, or something else of one.
+type nodeWatch[T any] struct {
 	ring func()
+	// silent is true if it does not ring for nodes that go.
+	silent bool
+	// keep is what is kept of an object, by a name; false for nothing.
+	keep func(obj any) (name string, kept T, ok bool)
 
 	mu     sync.Mutex
 	synced bool
-	nodes  map[string]bareNode
+	nodes  map[string]T
 	end    context.CancelFunc
 	ended  sync.WaitGroup
 }
 
-// all are the nodes; false until the first list is there.
-func (b *bareNodes) all() ([]bareNode, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	nodes := make([]bareNode, 0, len(b.nodes))
-	for _, n := range b.nodes {
-		nodes = append(nodes, n)
+// all is what is kept, by name; false until the first list is there.
+func (w *nodeWatch[T]) all() ([]T, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	nodes := make([]T, 0, len(w.nodes))
+	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
+		nodes = append(nodes, w.nodes[name])
 	}
-	return nodes, b.synced
+	return nodes, w.synced
 }
 
-// watch keeps the store up to date until close.
-func (b *bareNodes) watch(ctx context.Context, w *worker) {
-	if b.end != nil {
+// nodeSource lists and watches nodes.
+type nodeSource struct {
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	// of is an object as they give it.
+	of any
+}
+
+// start keeps the store up to date until close. Only the first call has an effect.
+func (w *nodeWatch[T]) start(ctx context.Context, what, selector string, source nodeSource) {
+	if w.end != nil {
 		return
 	}
-	ctx, b.end = context.WithCancel(ctx)
+	ctx, w.end = context.WithCancel(ctx)
 	logger := klog.FromContext(ctx)
-	resource := w.agent.Metadata.Resource(nodeResource)
-	selected := func(options metav1.ListOptions) metav1.ListOptions {
-		options.LabelSelector = withoutRegion
-		return options
-	}
-	source := &cache.ListWatch{
+	lists := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return resource.List(ctx, selected(options))
+			options.LabelSelector = selector
+			return source.list(ctx, options)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return resource.Watch(ctx, selected(options))
+			options.LabelSelector = selector
+			return source.watch(ctx, options)
 		},
 	}
-	reflector := cache.NewReflectorWithOptions(listThenWatch{source}, &metav1.PartialObjectMetadata{}, b, cache.ReflectorOptions{
+	reflector := cache.NewReflectorWithOptions(listThenWatch{lists}, source.of, w, cache.ReflectorOptions{
 		Logger:  &logger,
-		Name:    "nodes without a region",
+		Name:    what,
 		Backoff: &wait.Backoff{Duration: time.Second, Cap: 30 * time.Second, Steps: 6, Factor: 2, Jitter: 0.5},
 	})
-	b.ended.Go(func() { reflector.RunWithContext(ctx) })
+	w.ended.Go(func() { reflector.RunWithContext(ctx) })
 }
 
 // close ends the watch and forgets what it has seen.
-func (b *bareNodes) close() {
-	if b.end == nil {
+func (w *nodeWatch[T]) close() {
+	if w.end == nil {
 		return
 	}
-	b.end()
-	b.ended.Wait()
-	b.end, b.synced, b.nodes = nil, false, nil
-}
-
-func bare(obj any) (bareNode, error) {
-	node, ok := obj.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return bareNode{}, fmt.Errorf("want the metadata of a node, got %T", obj)
-	}
-	return bareNode{name: node.Name, uid: node.UID, created: node.CreationTimestamp.Time}, nil
+	w.end()
+	w.ended.Wait()
+	w.end, w.synced, w.nodes = nil, false, nil
 }
 
 // Add implements cache.ReflectorStore, as do the others.
-func (b *bareNodes) Add(obj any) error {
-	err := b.Update(obj)
-	b.ring()
-	return err
-}
+func (w *nodeWatch[T]) Add(obj any) error { return w.Update(obj) }
 
-func (b *bareNodes) Update(obj any) error {
-	node, err := bare(obj)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.nodes == nil {
-		b.nodes = map[string]bareNode{}
-	}
-	b.nodes[node.name] = node
+func (w *nodeWatch[T]) Update(obj any) error {
+	w.set(w.keep(obj))
 	return nil
 }
 
-func (b *bareNodes) Delete(obj any) error {
-	node, err := bare(obj)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.nodes, node.name)
+func (w *nodeWatch[T]) Delete(obj any) error {
+	name, kept, _ := w.keep(obj)
+	w.set(name, kept, false)
 	return nil
 }
 
-func (b *bareNodes) Replace(items []any, _ string) error {
-	nodes := map[string]bareNode{}
+func (w *nodeWatch[T]) Replace(items []any, _ string) error {
+	nodes := map[string]T{}
 	for _, item := range items {
-		node, err := bare(item)
-		if err != nil {
-			return err
+		if name, kept, ok := w.keep(item); ok {
+			nodes[name] = kept
 		}
-		nodes[node.name] = node
 	}
-	b.mu.Lock()
-	b.nodes, b.synced = nodes, true
-	b.mu.Unlock()
-	b.ring()
+	w.mu.Lock()
+	same := w.synced && reflect.DeepEqual(w.nodes, nodes)
+	w.nodes, w.synced = nodes, true
+	w.mu.Unlock()
+	if !same {
+		w.ring()
+	}
 	return nil
 }
 
-func (b *bareNodes) Resync() error { return nil }
+func (w *nodeWatch[T]) Resync() error { return nil }
 
-// withoutRegion selects nodes that have none.
-const withoutRegion = "!" + corev1.LabelTopologyRegion
+func (w *nodeWatch[T]) set(name string, kept T, ok bool) {
+	w.mu.Lock()
+	was, had := w.nodes[name]
+	if w.nodes == nil {
+		w.nodes = map[string]T{}
+	}
+	if delete(w.nodes, name); ok {
+		w.nodes[name] = kept
+	}
+	w.mu.Unlock()
+	if ok && (!had || !reflect.DeepEqual(was, kept)) || !ok && had && !w.silent {
+		w.ring()
+	}
+}

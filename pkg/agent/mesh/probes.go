@@ -69,6 +69,8 @@ type resolved struct {
 	ips   []string
 	err   error
 	until time.Time
+	// failed is how often in a row it could not be resolved.
+	failed int
 }
 
 func newProbeTask(w *worker) *probeTask {
@@ -97,7 +99,7 @@ func (t *probeTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) o
 			result, ok := p.look(ctx, t, peer.Gateways, who, places)
 			mu.Lock()
 			defer mu.Unlock()
-			missing = missing || !result.Passed
+			missing = missing || !result.Passed || p.failing()
 			if ok {
 				next.peers[peer.Name] = probed{gateways: peer.Gateways, result: result}
 			}
@@ -224,7 +226,7 @@ func (p *peerProbes) sum(addresses []string, who *probe.Identity) (probe.Result,
 	}
 	for name, host := range p.hosts {
 		if host.err != nil && len(host.ips) == 0 {
-			records = append(records, &probe.Record{Address: name, Tried: host.until, Result: probe.Result{
+			records = append(records, &probe.Record{Address: name, Tried: host.until, Failed: host.failed, Result: probe.Result{
 				Reason: probe.Unreachable, Message: fmt.Sprintf("%s: the name cannot be resolved: %s", name, reason(host.err)),
 			}})
 		}
@@ -234,6 +236,16 @@ func (p *peerProbes) sum(addresses []string, who *probe.Identity) (probe.Result,
 		result.Message = join(result.Message, fmt.Sprintf("not tried since %s, because this cluster has no certificate of the mesh", last.UTC().Format(time.RFC3339)))
 	}
 	return result, ok
+}
+
+// failing tells whether one of the addresses does.
+func (p *peerProbes) failing() bool {
+	for _, r := range p.records {
+		if !r.Tried.IsZero() && !r.Result.Passed {
+			return true
+		}
+	}
+	return false
 }
 
 func join(a, b string) string {
@@ -284,7 +296,8 @@ func (p *peerProbes) host(ctx context.Context, t *probeTask, name string, now ti
 	ips, err := t.resolve(ctx, name)
 	if err != nil {
 		// What it stood for is tried on: a resolver that does not answer is not the gateway.
-		return resolved{ips: p.hosts[name].ips, err: err, until: now.Add(slow)}
+		was := p.hosts[name]
+		return resolved{ips: was.ips, err: err, until: now.Add(slow), failed: was.failed + 1}
 	}
 	slices.Sort(ips)
 	return resolved{ips: ips[:min(len(ips), maxHost)], until: now.Add(hostFor)}

@@ -203,7 +203,7 @@ func TestManyAddresses(t *testing.T) {
 		case i < len(gates)/2:
 			require.True(t, result.Passed, "most answer: %s", result.Message)
 			require.Contains(t, result.Message, fmt.Sprintf("%d of %d addresses", i+1, len(gates)))
-			require.False(t, out.missing)
+			require.True(t, out.missing, "it is looked again soon whether it answers")
 		case i == len(gates)/2:
 			gates[i].close()
 		default:

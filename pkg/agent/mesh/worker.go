@@ -85,6 +85,7 @@ func (w *worker) run(ctx context.Context) {
 	group.Wait()
 	w.istiod.close()
 	w.nodes.close()
+	cluster.gatewayNodes.close()
 }
 
 // set takes another version of the MeshMember in.
@@ -110,6 +111,9 @@ func older(a, b *meshv1alpha1.MeshMember) bool {
 
 // wakeNodes makes the task for nodes look now.
 func (w *worker) wakeNodes() { signal(w.wakes[nodesTaskAt]) }
+
+// wakeCluster makes the task for the cluster look now.
+func (w *worker) wakeCluster() { signal(w.wakes[clusterTaskAt]) }
 
 // wakeAll makes all tasks look now.
 func (w *worker) wakeAll() {

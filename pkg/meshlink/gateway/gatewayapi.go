@@ -10,7 +10,7 @@ import (
 )
 
 // gatewayAPI is one Gateway from which istiod makes Deployment and Service. Labels
-// of the Gateway get onto the Service, which is how peers find it. The API is not
+// of its infrastructure get onto the Service, which is how peers find it. The API is not
 // one of Istio's own, so the object is written out.
 func gatewayAPI(spec *meshv1alpha1.MeshGateway, cluster Cluster) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{
@@ -50,6 +50,17 @@ func gatewayAPI(spec *meshv1alpha1.MeshGateway, cluster Cluster) *unstructured.U
 	if len(annotations) > 0 {
 		u.SetAnnotations(annotations)
 	}
+	// Without this istiod would copy what else is on the Gateway when it comes, by which the
+	// agent knows objects of its own, onto all that it makes. One of each is needed for that.
+	made := map[string]any{meshv1alpha1.MeshLabel: cluster.Mesh}
+	for key, value := range spec.Annotations {
+		made[key] = value
+	}
+	infrastructure := map[string]any{"labels": map[string]any{}, "annotations": made}
+	for key, value := range labels {
+		infrastructure["labels"].(map[string]any)[key] = value
+	}
+	u.Object["spec"].(map[string]any)["infrastructure"] = infrastructure
 	if ips := static(spec, cluster.Name); len(ips) > 0 {
 		var addresses []any
 		for _, ip := range ips {

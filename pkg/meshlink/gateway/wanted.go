@@ -74,6 +74,15 @@ func ServiceName(spec *meshv1alpha1.MeshGateway) string {
 	return name
 }
 
+// Origin says what makes the gateway's Service, and where to look while it is not there.
+func Origin(spec *meshv1alpha1.MeshGateway) string {
+	if spec.Mode == meshv1alpha1.GatewayAPI {
+		return "istiod there makes it of Gateway " + meshv1alpha1.IstioNamespace + "/" + exposure +
+			" (gateway.networking.k8s.io): look at the status of that, and whether istiod runs with PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER, which is on unless somebody has turned it off"
+	}
+	return "the agent there makes it: look whether that runs"
+}
+
 // Objects are what a cluster needs for its gateway, with the defaults of the Mesh
 // set, in the order in which they are to be made.
 func Objects(spec *meshv1alpha1.MeshGateway, cluster Cluster) []runtime.Object {

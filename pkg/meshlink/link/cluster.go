@@ -52,6 +52,8 @@ type Cluster struct {
 	// GatewayMessage says, if not empty, why the objects of its gateway could not
 	// be made.
 	GatewayMessage string
+	// GatewayOrigin says what makes the gateway's Service.
+	GatewayOrigin string
 	// Addresses of its gateway.
 	Addresses []meshv1alpha1.GatewayAddress
 	// TokenExpires is when the token ends with which it is read; nil when there is

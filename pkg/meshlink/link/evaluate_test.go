@@ -92,7 +92,9 @@ func TestEvaluate(t *testing.T) {
 			p.To.GatewayMessage, p.To.Status.Gateway, p.To.Addresses = "Service istio-eastwestgateway is owned by helm", nil, nil
 		}, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "owned by helm"},
 		"PartRefused": {reason: "A gateway that works is not given up for a PodDisruptionBudget.", change: func(p *Pair) { p.To.GatewayMessage = "no quota" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "no quota", kept: true},
-		"NoGateway":   {reason: "Peers would be given addresses of pods.", change: func(p *Pair) { p.To.Status.Gateway, p.To.Addresses = nil, nil }, phase: pending, step: "Gateway", why: "NoGateway"},
+		"NoGateway": {reason: "Peers would be given addresses of pods.", change: func(p *Pair) {
+			p.To.Status.Gateway, p.To.Addresses, p.To.GatewayOrigin = nil, nil, "istiod makes it"
+		}, phase: pending, step: "Gateway", why: "NoGateway", tells: "istiod makes it"},
 		"NoAddress":   {reason: "So they would here.", change: func(p *Pair) { p.To.Addresses, p.To.Status.Gateway.Message = nil, "look at its events" }, phase: pending, step: "Address", why: "NoAddress", tells: "look at its events"},
 		"NotProbed":   {reason: "Nobody has tried.", change: func(p *Pair) { p.From.Status.Peers[1].Proofs = p.From.Status.Peers[1].Proofs[1:] }, phase: pending, step: "Probe", why: "NotProbed", kept: true},
 		"ProbeFails":  {reason: "One failed probe is no reason to withdraw.", change: func(p *Pair) { fail(p, meshv1alpha1.StepProbe, hold-time.Second) }, phase: pending, step: "Probe", why: "ProbeFailed", kept: true, tells: "what was seen"},

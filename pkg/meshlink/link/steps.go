@@ -112,7 +112,7 @@ func hasGateway(to *Cluster) finding {
 	case to.Status == nil:
 		return missing(pending, "NotReported", "it is not known whether cluster %s has its gateway", to.Name)
 	case to.Status.Gateway == nil:
-		return missing(wrong, "NoGateway", "the gateway's Service is not in istio-system of cluster %s", to.Name)
+		return missing(wrong, "NoGateway", "the gateway's Service is not in istio-system of cluster %s; %s", to.Name, orElse(to.GatewayOrigin, "it comes with a Work"))
 	default:
 		return ok
 	}

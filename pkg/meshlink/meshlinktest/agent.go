@@ -136,6 +136,9 @@ func (m *Member) look(peer *meshv1alpha1.MemberPeer, there *Member, before *mesh
 	}
 	if len(peer.Gateways) > 0 {
 		prove(meshv1alpha1.StepProbe, there != nil && m.trusts(there) && there.hasGateway(), "connection refused, or another root")
+		if proof := &seen.Proofs[len(seen.Proofs)-1]; proof.Passed && there.DeadAddress {
+			proof.Reason, proof.Message = meshv1alpha1.ReasonSomeAddressesFail, "1 of 2 addresses do not answer as they have to: 192.0.2.1: connection refused"
+		}
 	}
 	if seen.SecretHash == "" {
 		return seen

@@ -26,6 +26,8 @@ type Member struct {
 	ClusterID, Version string
 	// NoAddress keeps the gateway's Service from getting an address.
 	NoAddress bool
+	// DeadAddress has its peers find one of several addresses of the gateway dead.
+	DeadAddress bool
 	// Refuse makes the agent fail to apply objects of a kind, with these words.
 	Refuse map[string]string
 	// SingleRoot makes istiod run without ISTIO_MULTIROOT_MESH.

@@ -145,6 +145,45 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestSomeAddressesFail: a gateway of which some addresses are dead is used, and said not to
+// be as it has to: callers are sent to all of them.
+func TestSomeAddressesFail(t *testing.T) {
+	f := ready3(t, nil)
+	f.members["eu"].DeadAddress = true
+	f.settle()
+	for _, from := range []string{"ap", "us"} {
+		l := f.linkOf("mesh1", from, "eu")
+		if l.Phase != meshv1alpha1.LinkReady || l.Step != "" || l.Reason != "SomeAddressesFail" || !strings.Contains(l.Message, "192.0.2.1") {
+			t.Errorf("link from %s: %+v", from, l)
+		}
+		if !f.members[from].Has("Secret", meshv1alpha1.IstioNamespace, "istio-remote-secret-eu") {
+			t.Errorf("%s has lost its remote secret", from)
+		}
+	}
+	if l := f.linkOf("mesh1", "eu", "ap"); l.Reason != "" || l.Message != "" {
+		t.Errorf("the other way it is well: %+v", l)
+	}
+	for name, want := range map[string]metav1.ConditionStatus{"ap": metav1.ConditionTrue, "eu": metav1.ConditionFalse, "us": metav1.ConditionTrue} {
+		if got := f.condition("mesh1", name, meshv1alpha1.ConditionGatewayReady); got.Status != want {
+			t.Errorf("GatewayReady of %s is %s, %s: %s", name, got.Status, got.Reason, got.Message)
+		}
+	}
+	why := f.why("mesh1")
+	if f.ready("mesh1") || why.Reason != "SomeAddressesFail" {
+		t.Errorf("the Mesh says %s: %s", why.Reason, why.Message)
+	}
+	for _, word := range []string{"cluster eu", "GatewayReady", "cluster ap", "a part of the requests", "192.0.2.1", "take them away"} {
+		if !strings.Contains(why.Message, word) {
+			t.Errorf("the message has no %q: %s", word, why.Message)
+		}
+	}
+	f.members["eu"].DeadAddress = false
+	f.until("mesh1 is ready", func() bool { return f.ready("mesh1") })
+	if l := f.linkOf("mesh1", "ap", "eu"); l.Reason != "" || l.Message != "" {
+		t.Errorf("it is well again: %+v", l)
+	}
+}
+
 // TestSelection: a Mesh that selects something odd says so.
 func TestSelection(t *testing.T) {
 	cases := map[string]struct {

@@ -6,6 +6,7 @@ import (
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 )
@@ -46,7 +47,8 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 		Lost: c.lost, Heard: c.heard, Leaving: c.phase == leaving,
 		Status: c.status(), CA: c.ca.state, CAMessage: c.ca.message,
 		GatewayMessage: failure(c.works[PartGateway]), Addresses: c.addresses,
-		TokenMessage: c.token.problem,
+		GatewayOrigin: gateway.Origin(&r.mesh.Spec.Gateway),
+		TokenMessage:  c.token.problem,
 	}
 	_, sum.IstiodMessage = c.trouble(meshv1alpha1.ConditionIstiodAnswers)
 	_, sum.NetworkMessage = c.trouble(meshv1alpha1.ConditionNetworkLabelled)

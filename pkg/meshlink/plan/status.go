@@ -106,6 +106,9 @@ func (r *round) linkStatus(p *pair) meshv1alpha1.MeshLink {
 		From: p.from.name, To: p.to.name, Phase: p.result.Phase, Step: p.result.Step,
 		Reason: p.result.Reason, Message: p.result.Message,
 	}
+	if flaw := p.flaw(); flaw != nil && l.Phase == meshv1alpha1.LinkReady {
+		l.Reason, l.Message = flaw.Reason, flaw.Message
+	}
 	if l.Reason != "" {
 		l.Reason = reasonOf(l.Reason)
 	}
@@ -221,7 +224,29 @@ func (r *round) gatewayReady(c *cluster) metav1.Condition {
 	if reason, message := c.link.MissingGateway(); reason != "" {
 		return judged(kind, false, reason, message)
 	}
+	for i := range r.pairs {
+		p := &r.pairs[i]
+		if flaw := p.flaw(); p.to == c && flaw != nil {
+			return judged(kind, false, flaw.Reason, fmt.Sprintf("cluster %s does not reach all addresses of its gateway, so a part of the requests from there fails (%s); see that they answer, or take them away", p.from.name, flaw.Message))
+		}
+	}
 	return judged(kind, true, "HasAddress", "peers of other networks connect to its gateway")
+}
+
+// flaw is the proof that some of the gateway's addresses do not answer, though the link can
+// be used; nil when all do.
+func (p *pair) flaw() *meshv1alpha1.Proof {
+	if p.from.phase != active || p.from.lost != nil {
+		return nil
+	}
+	if seen := p.from.seen(p.to.name); seen != nil {
+		for i := range seen.Proofs {
+			if proof := &seen.Proofs[i]; proof.Step == meshv1alpha1.StepProbe && proof.Passed && proof.Reason == meshv1alpha1.ReasonSomeAddressesFail {
+				return proof
+			}
+		}
+	}
+	return nil
 }
 
 func (r *round) readable(c *cluster) metav1.Condition {

@@ -9,6 +9,9 @@
 // ports. The member has the Service istiod with the ports of now, as the charts
 // make it, for an agent to find it by.
 //
+// [PrepareGatewayAPI] and [DeployGateways] are for istiods that make gateways of the
+// Gateway API, which they otherwise do not here.
+//
 // Secret cacerts of a member is mounted as a kubelet mounts it: what is in the
 // Secret appears in ROOT_CA_DIR as one change (a symbolic link that moves),
 // before istiod starts if it is there already. Only a kubelet takes up to a

@@ -30,6 +30,8 @@ const (
 	readyTimeout = 90 * time.Second
 	stopTimeout  = 20 * time.Second
 	poll         = 50 * time.Millisecond
+	// startLog is how much of the log of an istiod is told that does not start, in lines.
+	startLog = 20
 )
 
 // Options are what an istiod is started with.
@@ -115,7 +117,8 @@ func (i *Istiod) Restart(ctx context.Context) error {
 	}
 	err := i.start(ctx)
 	if err != nil {
-		err = fmt.Errorf("istiod of %s: %w; its log is %s", i.Cluster, err, i.LogFile())
+		// The log goes with the directory of a test.
+		err = fmt.Errorf("istiod of %s: %w\n%s", i.Cluster, err, i.LogTail(startLog))
 	}
 	return err
 }

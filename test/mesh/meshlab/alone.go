@@ -10,8 +10,8 @@ import (
 // StartMember gives a member of a playground what an installation of Istio has,
 // starts its istiod in a directory, and its plane. Whatever is returned, Close has
 // to be called if the Member is not nil. Planes that share addresses are of one
-// world.
-func StartMember(ctx context.Context, name, kubeconfig, dir string, addresses *traffic.Addresses) (*Member, error) {
+// world. The istiod gets further settings, as NAME=value.
+func StartMember(ctx context.Context, name, kubeconfig, dir string, addresses *traffic.Addresses, env ...string) (*Member, error) {
 	m, err := newMember(name, kubeconfig)
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func StartMember(ctx context.Context, name, kubeconfig, dir string, addresses *t
 		return m, err
 	}
 	m.Istiod, err = istiolab.Start(ctx, istiolab.Options{
-		Cluster: name, Kubeconfig: kubeconfig, Dir: dir, Env: []string{"ISTIO_MULTIROOT_MESH=true"},
+		Cluster: name, Kubeconfig: kubeconfig, Dir: dir, Env: append([]string{"ISTIO_MULTIROOT_MESH=true"}, env...),
 	})
 	if err != nil {
 		return m, err

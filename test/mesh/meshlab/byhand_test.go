@@ -125,7 +125,7 @@ func TestTheLabShowsWhatIsThere(t *testing.T) {
 	s.Run("eu", "delete", "secret", "--namespace="+istiolab.Namespace, remotesecret.Name("us"))
 	s.Synced("eu", "ap")
 	s.Weights("eu", []string{"eu"}, []string{"ap"})
-	ingress := []string{"get", "service", "--namespace=istio-system", "--selector=" + gatewaySelector, "--output=jsonpath={.items[*].status.loadBalancer.ingress[*].ip}"}
+	ingress := []string{"get", "service", "--namespace=istio-system", "--selector=" + networkLabel, "--output=jsonpath={.items[*].status.loadBalancer.ingress[*].ip}"}
 	shared.Members["ap"].WithholdAddress(true)
 	s.Shows("ap", "", ingress...)
 	shared.Members["ap"].WithholdAddress(false)

@@ -4,8 +4,8 @@
 //
 // The rest of the world is what simulated nodes do not have. Each member has a
 // plane, which is its cloud and its network: it gives Services of gateways an
-// address of 127.0.0.0/8, as a load balancer does, and runs the gateway there; it
-// answers for running pods that say that they have a sidecar; and it calls
+// address of 127.0.0.0/8, as a load balancer does, and runs the gateway there, and at
+// ExternalIPs of nodes and externalIPs of the Service; it answers for running pods that say that they have a sidecar; and it calls
 // others. All of that takes its orders from the member's istiod alone (packages
 // traffic and ads). Faults are made here, too: a load balancer that gives no
 // address, a member that is cut off.

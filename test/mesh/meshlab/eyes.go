@@ -206,21 +206,7 @@ func (s *Session) Weights(in string, direct, byGateway []string) {
 				}
 			}
 		}
-		endpoints, err := s.HelloEndpoints(in)
-		if err != nil {
-			return err
-		}
-		got := map[string]uint32{}
-		for _, e := range endpoints {
-			if !e.MTLS {
-				return fmt.Errorf("%s is without mTLS", e.Address)
-			}
-			got[e.Address] += e.Weight
-		}
-		if !maps.Equal(reduced(got), reduced(want)) {
-			return fmt.Errorf("it has %s, want %s", weights(got), weights(want))
-		}
-		return nil
+		return s.waysNow(in, want)
 	})
 }
 

@@ -45,6 +45,9 @@ const (
 type Lab struct {
 	*lab.Lab
 	Members map[string]*Member
+	// Before, if set, gives a member more than an installation of Istio has, before its
+	// istiod starts, and returns further settings of that, as NAME=value.
+	Before func(ctx context.Context, name, kubeconfig string) (env []string, err error)
 
 	addresses *traffic.Addresses
 }
@@ -89,7 +92,14 @@ func (l *Lab) start() error {
 	var mu sync.Mutex
 	for _, name := range Names {
 		group.Go(func() error {
-			m, err := StartMember(ctx, name, l.Kubeconfig(name), filepath.Join(l.Dir, "istiod-"+name), l.addresses)
+			var env []string
+			if l.Before != nil {
+				var err error
+				if env, err = l.Before(ctx, name, l.Kubeconfig(name)); err != nil {
+					return err
+				}
+			}
+			m, err := StartMember(ctx, name, l.Kubeconfig(name), filepath.Join(l.Dir, "istiod-"+name), l.addresses, env...)
 			if m != nil {
 				mu.Lock()
 				defer mu.Unlock()

@@ -35,8 +35,11 @@ type plane struct {
 	// cut is true while nothing gets into the member, silent while its load balancer
 	// gives no address, and unplugged while nothing is behind that address.
 	cut, silent, unplugged bool
-	// ip is the address of its gateway, for good.
-	ip         string
+	// dead are addresses of its gateway with nothing behind them.
+	dead []string
+	// ip is the address that its load balancer gives, for good.
+	ip string
+
 	gateway    *eastWest
 	servers    map[string]*traffic.Server
 	identities map[string]*keptIdentity

@@ -59,8 +59,8 @@ func (l *Lab) report() string {
 		m := l.Members[name]
 		fmt.Fprintln(&out, m.Istiod.LogTail(25))
 		m.plane.mu.Lock()
-		fmt.Fprintf(&out, "--- plane of %s: network %s, gateway at %q, %d servers, cut off: %v, failed: %v\n",
-			name, m.plane.network, m.plane.ip, len(m.plane.servers), m.plane.cut, m.plane.failed)
+		fmt.Fprintf(&out, "--- plane of %s: network %s, gateway at %q, given %q, %d servers, cut off: %v, failed: %v\n",
+			name, m.plane.network, m.plane.listens(), m.plane.ip, len(m.plane.servers), m.plane.cut, m.plane.failed)
 		m.plane.mu.Unlock()
 	}
 	return out.String()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -41,6 +42,17 @@ func (a *Addresses) Remove(network, address string) {
 	delete(a.at, place{network, address})
 }
 
+// machine are the addresses of this machine, at which gateways may listen, too.
+var machine = sync.OnceValue(func() (ips []string) {
+	addresses, _ := net.InterfaceAddrs() // without, only loopback is reached
+	for _, address := range addresses {
+		if ip, ok := address.(*net.IPNet); ok {
+			ips = append(ips, ip.IP.String())
+		}
+	}
+	return ips
+})
+
 // Dial connects from within a network.
 func (a *Addresses) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	a.mu.Lock()
@@ -51,7 +63,7 @@ func (a *Addresses) Dial(ctx context.Context, network, address string) (net.Conn
 		if err != nil {
 			return nil, err
 		}
-		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() && !slices.Contains(machine(), ip.String()) {
 			return nil, fmt.Errorf("%w from network %s to %s", ErrUnreachable, network, address)
 		}
 		listens = address // a gateway

@@ -11,7 +11,7 @@
 // Pods of the playground have addresses that exist nowhere. [Addresses] says
 // where a pod's server really listens, and in which network that is known, so a
 // caller reaches pods of its own network only, as in real life; a gateway's
-// address is real (of 127.0.0.0/8, on port 15443).
+// address is real: of 127.0.0.0/8, or this machine's.
 //
 // Invariants: nothing falls back. A caller whose istiod names an endpoint of
 // another network fails, as it would outside of tests.

@@ -31,6 +31,8 @@ type Gateway struct {
 	proxy     *ads.Client
 	addresses *Addresses
 	network   string
+	// port is the one of the pod, which istiod has a listener for.
+	port uint32
 
 	listener net.Listener
 	stop     context.CancelFunc
@@ -63,7 +65,13 @@ func Listen(ip string) (net.Listener, error) {
 // NewGateway runs a gateway of a network on a listener until Close. The proxy is
 // closed by who made it.
 func NewGateway(listener net.Listener, proxy *ads.Client, addresses *Addresses, network string) *Gateway {
-	g := &Gateway{proxy: proxy, addresses: addresses, network: network, listener: listener}
+	return NewGatewayOf(listener, proxy, addresses, network, GatewayPort)
+}
+
+// NewGatewayOf is NewGateway for a pod with another port than 15443. The listener may
+// have any port: that of a node, or of a load balancer, leads to the pod's.
+func NewGatewayOf(listener net.Listener, proxy *ads.Client, addresses *Addresses, network string, port uint32) *Gateway {
+	g := &Gateway{proxy: proxy, addresses: addresses, network: network, port: port, listener: listener}
 	var ctx context.Context
 	ctx, g.stop = context.WithCancel(context.Background())
 	g.done.Go(func() {
@@ -156,7 +164,7 @@ func splice(to, from net.Conn) {
 // endpoint is where a hello is to go.
 func (g *Gateway) endpoint(serverName string, protocols []string) (ads.Endpoint, error) {
 	view, _ := g.proxy.View()
-	for _, passage := range view.Passages[GatewayPort] {
+	for _, passage := range view.Passages[g.port] {
 		if !passage.Matches(serverName, protocols) {
 			continue
 		}
@@ -165,11 +173,11 @@ func (g *Gateway) endpoint(serverName string, protocols []string) (ads.Endpoint,
 		}
 		return ads.Endpoint{}, fmt.Errorf("%w: %s has no endpoints", ErrNoPassage, passage.Destination)
 	}
-	return ads.Endpoint{}, fmt.Errorf("%w for %q (%v); it has %d", ErrNoPassage, serverName, protocols, len(view.Passages[GatewayPort]))
+	return ads.Endpoint{}, fmt.Errorf("%w for %q (%v); it has %d", ErrNoPassage, serverName, protocols, len(view.Passages[g.port]))
 }
 
 // Passages counts the destinations that istiod lets the gateway forward to.
 func (g *Gateway) Passages() int {
 	view, _ := g.proxy.View()
-	return len(view.Passages[GatewayPort])
+	return len(view.Passages[g.port])
 }

@@ -34,6 +34,25 @@ func validateGatewayUpdate(mesh, old *meshv1alpha1.Mesh, path *field.Path) field
 	fixed("mode", gateway.Mode, before.Mode)
 	fixed("serviceType", gateway.ServiceType, before.ServiceType)
 	fixed("port", gateway.Port, before.Port)
+	return append(errs, validateNewAddresses(mesh, old, path.Child("addresses"))...)
+}
+
+// validateNewAddresses keeps a gateway that is reached at nodes from getting addresses: an
+// istiod (1.31) that knows it by its nodes goes back to them at the next change of one.
+func validateNewAddresses(mesh, old *meshv1alpha1.Mesh, path *field.Path) field.ErrorList {
+	if mesh.Spec.Gateway.ServiceType != corev1.ServiceTypeNodePort {
+		return nil
+	}
+	var errs field.ErrorList
+	for i := range mesh.Spec.Gateway.Addresses {
+		name := mesh.Spec.Gateway.Addresses[i].ClusterName
+		had := slices.ContainsFunc(old.Spec.Gateway.Addresses, func(a meshv1alpha1.ClusterAddresses) bool { return a.ClusterName == name })
+		known := slices.ContainsFunc(old.Status.Clusters, func(c meshv1alpha1.MeshCluster) bool { return c.Name == name && len(c.GatewayAddresses) > 0 })
+		if !had && known {
+			errs = append(errs, field.Forbidden(path.Index(i), fmt.Sprintf(
+				"peers know cluster %s by its nodes, and their istiods would go back to those at the next change of a node; take the cluster out of spec.clusterAffinity until it is gone from status.clusters, write its addresses and put it back", name)))
+		}
+	}
 	return errs
 }
 
@@ -77,6 +96,14 @@ func validateGateway(gateway *meshv1alpha1.MeshGateway, path *field.Path) field.
 	}
 	if gateway.ServiceType == corev1.ServiceTypeClusterIP && len(gateway.Addresses) == 0 {
 		errs = append(errs, field.Required(path.Child("addresses"), "nothing gives a Service of type ClusterIP an address that peers reach; write them here"))
+	}
+	if gateway.Mode == meshv1alpha1.GatewayAPI {
+		for i := range gateway.Addresses {
+			if count := len(gateway.Addresses[i].Addresses); count > 1 {
+				errs = append(errs, field.Invalid(path.Child("addresses").Index(i).Child("addresses"), gateway.Addresses[i].Addresses,
+					"istiod makes no Service of a Gateway with several addresses; write one, or use mode Service"))
+			}
+		}
 	}
 	return append(errs, validateAddresses(gateway.Addresses, path.Child("addresses"))...)
 }

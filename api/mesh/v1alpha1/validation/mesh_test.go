@@ -108,6 +108,14 @@ func TestValidateMesh(t *testing.T) {
 		"ReplicasGW": {reason: "It would be ignored.", change: func(m *mesh) {
 			m.Spec.Gateway.Mode, m.Spec.Gateway.Replicas = meshv1alpha1.GatewayAPI, ptr.To[int32](2)
 		}, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
+		"AddressGW": {reason: "It is the one that its Service asks for.", change: func(m *mesh) {
+			m.Spec.Gateway.Mode = meshv1alpha1.GatewayAPI
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7"}}}
+		}},
+		"AddressesGW": {reason: "istiod would make no Service.", change: func(m *mesh) {
+			m.Spec.Gateway.Mode = meshv1alpha1.GatewayAPI
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7", "203.0.113.8"}}}
+		}, want: []string{"spec.gateway.addresses[0].addresses FieldValueInvalid"}},
 		"NoReplicas": {reason: "Istio fails open without a gateway.", change: func(m *mesh) { m.Spec.Gateway.Replicas = ptr.To[int32](0) }, want: []string{"spec.gateway.replicas FieldValueInvalid"}},
 		"Annotation": {reason: "Kubernetes would refuse the Service.", change: func(m *mesh) { m.Spec.Gateway.Annotations = map[string]string{"a b": "c"} }, want: []string{"spec.gateway.annotations FieldValueInvalid"}},
 		"Reserved": {reason: "With one of them a Service of somebody else would be overwritten.", change: func(m *mesh) {
@@ -190,6 +198,21 @@ func TestValidateMeshUpdate(t *testing.T) {
 		"GatewayStays": {reason: "The rest of it may change.", change: func(old, m *mesh) {
 			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
 			m.Spec.Gateway.Replicas = ptr.To[int32](3)
+		}},
+		"NewAddresses": {reason: "istiod goes back to nodes when one changes.", change: func(old, m *mesh) {
+			old.Spec.Gateway.ServiceType, m.Spec.Gateway.ServiceType = corev1.ServiceTypeNodePort, corev1.ServiceTypeNodePort
+			old.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "us", Addresses: []string{"203.0.113.7"}}}
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			at := []meshv1alpha1.GatewayAddress{{Address: "203.0.113.1", Port: 30443}}
+			old.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "ap"}, {Name: "eu", GatewayAddresses: at}, {Name: "us", GatewayAddresses: at}}
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{
+				{ClusterName: "ap", Addresses: []string{"203.0.113.6"}}, {ClusterName: "us", Addresses: []string{"203.0.113.8"}}, {ClusterName: "eu", Addresses: []string{"203.0.113.9"}},
+			}
+		}, want: []string{"spec.gateway.addresses[2] FieldValueForbidden"}},
+		"NewAddressesOfABalancer": {reason: "They come on top.", change: func(old, m *mesh) {
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			old.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "us", GatewayAddresses: []meshv1alpha1.GatewayAddress{{Address: "203.0.113.1", Port: 15443}}}}
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "us", Addresses: []string{"203.0.113.8"}}}
 		}},
 		"Invalid": {reason: "The rest is checked too.", change: func(_, m *mesh) { m.Spec.Links = "" }, want: []string{"spec.links FieldValueNotSupported"}},
 	}

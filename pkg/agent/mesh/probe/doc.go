@@ -26,7 +26,8 @@
 // one a minute where all is well, and Reach, which does not, in between.
 //
 // Combine makes a verdict about a peer, which is good while most of its addresses are:
-// one that is down costs the calls that go there, and a link taken down costs all.
+// one that is down costs the calls that go there, and a link taken down costs all. It says
+// so with a reason, when it lasts.
 //
 // Order says which names to try: those of ports that speak HTTP first, whose workloads do
 // not notice a handshake, and not the same service from every cluster.

@@ -24,6 +24,8 @@ type Record struct {
 	Result Result
 	// At is when it was connected to last, and Tried when a handshake was tried last.
 	At, Tried time.Time
+	// Failed is how often in a row it has.
+	Failed int
 
 	closed int
 	since  time.Time
@@ -47,6 +49,7 @@ func (r *Record) Due(known []string, now time.Time) bool {
 
 // Take takes in what a handshake has shown.
 func (r *Record) Take(got Result, known []string, now time.Time) {
+	defer r.count()
 	before := r.Result
 	untried := r.Tried.IsZero()
 	r.At, r.Tried, r.Result, r.again = now, now, got, false
@@ -68,11 +71,18 @@ func (r *Record) Take(got Result, known []string, now time.Time) {
 
 // Reached takes in whether a connection was made.
 func (r *Record) Reached(got Result, now time.Time) {
+	defer r.count()
 	if r.At = now; !got.Passed {
 		r.Result, r.closed = got, 0
 		if r.Tried.IsZero() {
 			r.Tried = now
 		}
+	}
+}
+
+func (r *Record) count() {
+	if r.Failed++; r.Result.Passed {
+		r.Failed = 0
 	}
 }
 

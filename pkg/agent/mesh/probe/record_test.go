@@ -63,7 +63,12 @@ func TestDue(t *testing.T) {
 	assert.False(t, r.Result.Passed, "what is not reached has not to wait for a handshake")
 	assert.True(t, r.Due(nil, noon.Add(31*time.Second)))
 
+	assert.Equal(t, 1, r.Failed)
+	r.Take(Result{Reason: WrongRoot}, nil, noon)
+	assert.Equal(t, 2, r.Failed, "in a row, whatever it was")
+
 	r.Take(Result{Passed: true, Name: "a"}, nil, noon)
+	assert.Zero(t, r.Failed)
 	r.Again()
 	assert.True(t, r.Due(nil, noon), "with another certificate")
 	r.Take(Result{Passed: true, Name: "a"}, nil, noon)
@@ -81,8 +86,14 @@ func TestCombine(t *testing.T) {
 		if !result.Passed || result.Reason != "" {
 			result.Message = address + ": words"
 		}
-		return &Record{Address: address, Result: result, Tried: noon}
+		r := &Record{Address: address, Result: result, Tried: noon}
+		if !result.Passed {
+			r.Failed = len(result.Failed)
+			r.Result.Failed = nil
+		}
+		return r
 	}
+	lasts := Result{Reason: Unreachable, Failed: make([]string, lasting)}
 	good, bad, foreign, empty := Result{Passed: true}, Result{Reason: Unreachable}, Result{Reason: WrongRoot}, Result{Passed: true, Reason: NoService}
 	for name, tc := range map[string]struct {
 		reason  string
@@ -92,6 +103,8 @@ func TestCombine(t *testing.T) {
 		"One":        {reason: "Good.", results: []Result{good}, want: Result{Passed: true}},
 		"OneBad":     {reason: "It is the only one.", results: []Result{bad}, want: Result{Reason: Unreachable, Message: "192.0.2.0:15443: words"}},
 		"OneOfThree": {reason: "A node is drained: the link goes on.", results: []Result{good, bad, good}, want: Result{Passed: true, Message: "1 of 3 addresses do not answer as they have to: 192.0.2.1:15443: words"}},
+		"Lasting":    {reason: "Some calls go there, so it is said.", results: []Result{good, lasts, good}, want: Result{Passed: true, Reason: "SomeAddressesFail", Message: "1 of 3 addresses do not answer as they have to: 192.0.2.1:15443: words"}},
+		"LastingToo": {reason: "Of one that has no service yet, too.", results: []Result{lasts, empty}, want: Result{Passed: true, Reason: "SomeAddressesFail", Message: "1 of 2 addresses do not answer as they have to: 192.0.2.0:15443: words"}},
 		"Half":       {reason: "Half is not less than half.", results: []Result{bad, good}, want: Result{Passed: true, Message: "1 of 2 addresses do not answer as they have to: 192.0.2.0:15443: words"}},
 		"Most":       {reason: "Most calls would be lost.", results: []Result{bad, good, bad}, want: Result{Reason: Unreachable, Message: "2 of 3 addresses do not answer as they have to: 192.0.2.0:15443: words"}},
 		"All":        {reason: "What most say.", results: []Result{bad, foreign, foreign}, want: Result{Reason: WrongRoot, Message: "3 of 3 addresses do not answer as they have to: 192.0.2.1:15443: words"}},

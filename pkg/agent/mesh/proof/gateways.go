@@ -37,7 +37,7 @@ func Gateways(known []istiod.Gateway, peer, network string, wanted []meshv1alpha
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return failed("GatewayNotKnown", "istiod does not know %s as gateway of network %s; until it does it hands out addresses of pods there", strings.Join(missing, ", "), network)
+		return failed("GatewayNotKnown", "istiod does not know %s as gateway of network %s, so it sends requests elsewhere; restart istiod if that stays so", strings.Join(missing, ", "), network)
 	}
 	return Verdict{Passed: true}
 }
