@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,6 +115,13 @@ func (r *round) chooseSigner(c *cluster) error {
 	case err != nil && !decision.Issue:
 		c.ca.warning = err.Error()
 	}
+	if err != nil && c.ca.issued != nil && r.problem.reason == "" {
+		// It works as long as the one that it has lasts, which nobody would notice.
+		r.problem = r.externalProblem("cannot be used for cluster %s: %v; put right what it has there", c.name, errors.Unwrap(err))
+	}
+	if decision.Reason == trust.IssueRenewal && r.endsWithRoot(c.ca.issued) {
+		decision.Issue = false // another one would live no longer
+	}
 	if decision.Issue && c.ca.issued != nil && r.postpone(c, want, effect, decision) {
 		decision.Issue = false
 	}
@@ -132,6 +140,12 @@ func (r *round) chooseSigner(c *cluster) error {
 	}
 	c.ca.roots = roots
 	return nil
+}
+
+// endsWithRoot says whether an intermediate lives as long as the root that it is under.
+func (r *round) endsWithRoot(signer *trust.Intermediate) bool {
+	root, err := r.store.Root(signer.Root)
+	return err == nil && !signer.Certificate.NotAfter.Before(root.Certificate.NotAfter)
 }
 
 // postpone says whether a renewal waits until the wanted roots are in effect: an

@@ -227,6 +227,29 @@ func TestRenewAt(t *testing.T) {
 	}
 }
 
+// TestNewIntermediatesAreNotDue: whatever lifetimes are asked for, one that was just
+// made is kept for a while, or it would be made anew at each look.
+func TestNewIntermediatesAreNotDue(t *testing.T) {
+	root := newRoot(t, 1)
+	for _, life := range []time.Duration{8 * time.Second, 40 * time.Second, 30 * time.Minute, time.Hour, 3 * time.Hour, 4 * time.Hour, 96 * time.Hour, IntermediateLifetime} {
+		leaf := life / 4 // as short as validation allows
+		issued, err := NewIntermediate(root, testMesh, "eu", epoch, life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made := madeAt(issued.Certificate.NotBefore, issued.Certificate.NotAfter); made.Sub(epoch).Abs() > time.Second {
+			t.Errorf("%s: it counts as made at %s, want %s", life, made, epoch)
+		}
+		got := Renew(issued, root.Fingerprint(), nil, epoch.Add(life/4), leaf)
+		if got.Issue {
+			t.Errorf("%s: a quarter of its life after it was made there is another one", life)
+		}
+		if last := issued.Certificate.NotAfter.Add(-leaf); !got.Issue && got.At.After(last) {
+			t.Errorf("%s: it is renewed at %s, when what it signs would not live to its end", life, got.At)
+		}
+	}
+}
+
 // TestRenewalOverlaps: what the old intermediate signed last is trusted until it
 // ends, and so is what the new one signs.
 func TestRenewalOverlaps(t *testing.T) {
