@@ -49,6 +49,8 @@ type question struct {
 
 // heard is what one istiod answers.
 type heard struct {
+	// who it is, for people.
+	who string
 	// err is why there is no answer; what follows is not set then.
 	err      error
 	version  string
@@ -81,6 +83,7 @@ func (r *replica) ask(ctx context.Context, q *question) heard {
 	if h.err != nil && old && ctx.Err() == nil {
 		h = r.askOnce(ctx, q)
 	}
+	h.who = r.at.String()
 	return h
 }
 
