@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -206,8 +207,8 @@ func (r *round) judgeCA(c *cluster) {
 		set(link.CAWrong, ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case effect != nil && slices.Equal(effect.Roots, want.Roots) && effect.Signer == want.Signer:
 		set(link.CAInEffect, "InEffect", "%s is in effect", trust.Names(want.Roots))
-		if ca.warning != "" {
-			ca.reason, ca.message = "IntermediateNotTaken", ca.warning
+		if told := cmp.Or(ca.warning, signs); told != "" {
+			ca.reason, ca.message = "IntermediateNotTaken", told
 		}
 	case ca.problem != "":
 		set(notAccepted(r, effect), "NoIntermediate", "%s", ca.problem)
@@ -219,6 +220,9 @@ func (r *round) judgeCA(c *cluster) {
 		set(link.CAUnknown, "NotReported", "%s", signs)
 	case effect == nil:
 		set(link.CAUnknown, "NotReported", "its agent has not reported which roots istiod has in effect")
+	case signs != "":
+		// Some of several istiods have it.
+		set(notAccepted(r, effect), "Differ", "%s", signs)
 	case r.store.State.Accepts(effect):
 		set(link.CAChanging, "Changing", "istiod has %s in effect, signed under %s, and is to have %s, signed under %s", trust.Names(effect.Roots), effect.Signer.Short(), trust.Names(want.Roots), want.Signer.Short())
 	case c.works[PartCA] == nil || !status.CACerts.Exists:

@@ -17,7 +17,9 @@ import (
 // refuseWrites fails a test when anything but a status is written, until the returned
 // function is called.
 func (f *federation) refuseWrites(t *testing.T) (allow func()) {
-	f.onWrite = func(w plan.Write) { t.Errorf("%s of %T %s/%s", w.Verb, w.Object, w.Object.GetNamespace(), w.Object.GetName()) }
+	f.onWrite = func(w plan.Write) {
+		t.Errorf("%s of %T %s/%s", w.Verb, w.Object, w.Object.GetNamespace(), w.Object.GetName())
+	}
 	return func() { f.onWrite = nil }
 }
 

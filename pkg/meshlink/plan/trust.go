@@ -197,7 +197,8 @@ func (r *round) reports() []trust.Report {
 	var reports []trust.Report
 	for _, c := range r.clusters {
 		given := c.works[PartCA] != nil && (c.phase == active || c.phase == leaving && !c.clean)
-		reports = append(reports, trust.Report{Cluster: c.name, Given: given, Lost: c.lost != nil, Effect: effectOf(c.status())})
+		_, trouble := c.trouble(meshv1alpha1.ConditionCASigns)
+		reports = append(reports, trust.Report{Cluster: c.name, Given: given, Lost: c.lost != nil, Effect: effectOf(c.status()), Trouble: trouble})
 	}
 	return reports
 }

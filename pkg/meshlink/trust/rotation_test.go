@@ -97,6 +97,8 @@ func TestWayOut(t *testing.T) {
 		"Roots":      {report: report("ap", effect(fpOld, fpOld)), want: []string{"ISTIO_MULTIROOT_MESH=true"}},
 		"Unloadable": {report: report("ap", effect(fpOther, fpOther)), want: []string{"restart istiod"}},
 		"Signer":     {report: report("ap", effect(fpNew, fpOld, fpNew)), want: []string{"istiod's log"}},
+		"Replica":    {report: Report{Cluster: "ap", Given: true, Effect: effect(fpOld, fpOld), Trouble: "istiod-b is behind"}, want: []string{"istiod-b is behind"}},
+		"NoAnswer":   {report: Report{Cluster: "ap", Given: true, Trouble: "istiod-b does not answer"}, want: []string{"istiod-b does not answer"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
