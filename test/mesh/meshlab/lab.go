@@ -53,10 +53,11 @@ type Lab struct {
 
 // Member is a cluster with its istiod, and its plane.
 type Member struct {
-	Name   string
-	Config *rest.Config
-	Core   kubernetes.Interface
-	Istiod *istiolab.Istiod
+	Name     string
+	Config   *rest.Config
+	Core     kubernetes.Interface
+	Istiod   *istiolab.Istiod
+	replicas replicas
 
 	plane *plane
 }

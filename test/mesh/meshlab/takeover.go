@@ -9,12 +9,13 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 
+	"github.com/flotilla-io/flotilla/pkg/agent"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh"
 )
 
-// TakeOver runs the mesh part of a member's agent in this process, with its own
-// credentials, while the agent itself is held still; until giveBack is called or the test
-// ends. Change may give it another clock, or have it take itself for a pod of the member.
+// TakeOver runs a member's agent in this process, with its own credentials, while the
+// agent itself is held still; until giveBack is called or the test ends. Change may give
+// its mesh part another clock, or have that take itself for a pod of the member.
 func (s *Session) TakeOver(name string, change func(*mesh.Options)) (giveBack func()) {
 	s.Helper()
 	thaw := s.Freeze("agent-" + name)
@@ -38,11 +39,18 @@ func (s *Session) TakeOver(name string, change func(*mesh.Options)) (giveBack fu
 	options.Metadata, err = metadata.NewForConfigAndClient(options.Member, options.MemberHTTP)
 	must(err)
 	change(&options)
-	agent, err := mesh.New(options)
+	part, err := mesh.New(options)
+	must(err)
+	rest, err := agent.New(agent.Options{ClusterName: name, Federation: options.Federation, Member: options.Member, NoMesh: true})
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
-	done.Go(func() { agent.Run(ctx) })
+	done.Go(func() { part.Run(ctx) })
+	done.Go(func() {
+		if err := rest.Run(ctx); err != nil {
+			s.Error(err)
+		}
+	})
 	var once sync.Once
 	giveBack = func() {
 		once.Do(func() {
