@@ -166,9 +166,11 @@ func (r *replica) askCA(ctx context.Context, q *question) (*meshv1alpha1.MemberC
 	return effect, trouble{}, nil
 }
 
-// wantedCA tells whether a CA in effect is the wanted one.
+// wantedCA tells whether a CA in effect is the wanted one. Where a person keeps the
+// intermediate no certain one is wanted.
 func wantedCA(want *meshv1alpha1.MemberCA, effect *meshv1alpha1.MemberCAStatus) bool {
-	return effect != nil && slices.Equal(want.Roots, effect.Roots) && want.Signer == effect.Signer && want.Intermediate == effect.Intermediate
+	return effect != nil && slices.Equal(want.Roots, effect.Roots) && want.Signer == effect.Signer &&
+		(want.Intermediate == "" || want.Intermediate == effect.Intermediate)
 }
 
 // bounded asks with a limit on the time.

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,8 +75,8 @@ func (r *round) beginExternal() error {
 }
 
 // firstSigners says whether a mesh can begin with the root of mode External: when at
-// least one cluster gets an intermediate under it. A root that was in force, if only by
-// name, is let go of by a change that takes days.
+// least one cluster gets an intermediate under it, or has one. A root that was in force,
+// if only by name, is let go of by a change that takes days.
 func (r *round) firstSigners() bool {
 	if r.external.Root.Key != nil {
 		return true
@@ -86,7 +87,8 @@ func (r *round) firstSigners() bool {
 			continue
 		}
 		_, err := trust.ParseExternal(r.picture.External.Data, []string{c.name}, r.now)
-		if err == nil {
+		status := c.status()
+		if err == nil || status != nil && status.CACerts != nil && slices.Contains(status.CACerts.Roots, string(r.external.Root.Fingerprint())) {
 			return true
 		}
 		if why == "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/plan"
@@ -165,5 +166,49 @@ func TestShortIntermediates(t *testing.T) {
 	}
 	if n := len(made); n < 5 || n > 8 {
 		t.Errorf("%d intermediates were made for eu in an hour, want one each 10 minutes", n)
+	}
+}
+
+// TestForeignUnderTheRoot: a CA that a person has put into clusters is trusted when its
+// root is named, and is never written.
+func TestForeignUnderTheRoot(t *testing.T) {
+	f := newFederation(t, "ap", "eu", "us")
+	for _, name := range []string{"ap", "eu"} {
+		f.members[name].Put(foreignCA())
+		f.members[name].Restart(f.now)
+	}
+	f.give(map[string][]byte{"root-cert.pem": foreignData()["root-cert.pem"]})
+	f.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) { externally(spec); selecting("ap", "eu")(spec) })
+	f.until("mesh1 is ready", func() bool { return f.ready("mesh1") })
+	f.settle()
+	if c := f.condition("mesh1", "eu", meshv1alpha1.ConditionTrusted); c.Reason != "InEffect" || !strings.Contains(c.Message, "renews it") {
+		t.Errorf("condition: %+v", c)
+	}
+	for _, name := range []string{"ap", "eu"} {
+		if f.work(name, "mesh.mesh1.ca") != nil {
+			t.Errorf("cluster %s was given a CA", name)
+		}
+	}
+	// Another root waits for the person who has made the CAs.
+	next, _ := external(t, f.now, true)
+	f.give(map[string][]byte{"root-cert.pem": trust.Bundle(next.Certificate)})
+	for range 6 {
+		f.settle()
+		f.now = f.now.Add(10 * time.Hour)
+	}
+	f.settle()
+	if s := f.meshes["mesh1"].Status.Trust; s.Stage != "TrustBoth" || !strings.Contains(s.Message, "cluster ap: write root ") || !strings.Contains(s.Message, next.Fingerprint().Short()) {
+		t.Errorf("trust: %+v", s)
+	}
+	if c := f.condition("mesh1", "eu", meshv1alpha1.ConditionTrusted); c.Status != metav1.ConditionTrue || c.Reason != trust.CATheirs {
+		t.Errorf("condition: %+v", c)
+	}
+	f.edit("mesh1", selecting("ap", "eu", "us"))
+	f.settle()
+	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionTrusted); c.Reason != "NoIntermediate" || !strings.Contains(c.Message, "root-key.pem") {
+		t.Errorf("us has no CA: %+v", c)
+	}
+	if l := f.linkOf("mesh1", "ap", "eu"); l.Phase != meshv1alpha1.LinkReady {
+		t.Errorf("link: %+v", l)
 	}
 }

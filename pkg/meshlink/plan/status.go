@@ -13,6 +13,7 @@ import (
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
 )
 
 // status is what is said about the Mesh. The same picture gives the same: nothing in
@@ -207,7 +208,7 @@ func (r *round) leavingMessage(c *cluster) string {
 
 func (r *round) trusted(c *cluster) metav1.Condition {
 	const kind = meshv1alpha1.ConditionTrusted
-	trusted := slices.Contains([]string{"InEffect", "IntermediateNotTaken", "Changing"}, c.ca.reason) || c.ca.reason == "Differ" && c.ca.state == link.CAChanging
+	trusted := slices.Contains([]string{"InEffect", "IntermediateNotTaken", "Changing"}, c.ca.reason) || slices.Contains([]string{"Differ", trust.CATheirs}, c.ca.reason) && c.ca.state == link.CAChanging
 	return judged(kind, trusted, cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -198,6 +199,9 @@ func (r *round) reports() []trust.Report {
 	for _, c := range r.clusters {
 		given := c.works[PartCA] != nil && (c.phase == active || c.phase == leaving && !c.clean)
 		_, trouble := c.trouble(meshv1alpha1.ConditionCASigns)
+		if effect := effectOf(c.status()); effect != nil && c.works[PartCA] == nil && r.own(c) {
+			given, trouble = true, cmp.Or(trouble, ownCA(effect, r.store.State.Want()))
+		}
 		reports = append(reports, trust.Report{Cluster: c.name, Given: given, Lost: c.lost != nil, Effect: effectOf(c.status()), Trouble: trouble})
 	}
 	return reports
