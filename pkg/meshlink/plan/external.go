@@ -69,9 +69,40 @@ func (r *round) beginExternal() error {
 			r.problem = r.externalProblem("has another root, %s, and the change to it does not begin, for it cannot be signed under in every cluster: %s. Put these right, or put the root from before back", fingerprint.Short(), strings.Join(lacking, "; "))
 			return nil
 		}
-		return r.change(root)
+		switch used, known := r.used(state.Current); {
+		case used:
+			return r.change(root)
+		case known:
+			store, err := r.store.Replace(root)
+			if err != nil {
+				return fmt.Errorf("mesh %s: %w", r.mesh.Name, err)
+			}
+			r.store = store
+		}
 	}
 	return nil
+}
+
+// used says whether a cluster has a CA under a root, or is to get one. Known is false while
+// a cluster that is heard of has not said what it has. The roots of a Mesh outlive it, and
+// one that is made anew under its name may be told another.
+func (r *round) used(root trust.Fingerprint) (used, known bool) {
+	known = true
+	for _, c := range r.clusters {
+		status := c.status()
+		effect := effectOf(status)
+		switch {
+		case c.works[PartCA] != nil, effect != nil && slices.Contains(effect.Roots, root):
+			return true, true
+		case status != nil && status.CACerts != nil:
+			if slices.Contains(status.CACerts.Roots, string(root)) {
+				return true, true
+			}
+		case c.phase == active && c.lost == nil:
+			known = false
+		}
+	}
+	return false, known
 }
 
 // firstSigners says whether a mesh can begin with the root of mode External: when at

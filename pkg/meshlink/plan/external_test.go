@@ -212,3 +212,38 @@ func TestForeignUnderTheRoot(t *testing.T) {
 		t.Errorf("link: %+v", l)
 	}
 }
+
+// TestAnotherLifeUnderAnotherRoot: the roots of a Mesh outlive it. One of its name that is
+// told another root has that at once, if no cluster has the one before.
+func TestAnotherLifeUnderAnotherRoot(t *testing.T) {
+	for name, keeps := range map[string]bool{"Gone": false, "Kept": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFederation(t, "ap", "eu")
+			first, data := external(t, f.now, true)
+			f.give(data)
+			f.addMesh("mesh1", externally)
+			f.until("mesh1 is ready", func() bool { return f.ready("mesh1") })
+			deleted := f.meshes["mesh1"].DeepCopy()
+			deleted.DeletionTimestamp = &metav1.Time{Time: f.now}
+			f.meshes["mesh1"] = deleted
+			f.until("mesh1 is gone", func() bool { return f.meshes["mesh1"] == nil })
+			if !keeps {
+				for _, name := range []string{"ap", "eu"} {
+					f.members[name].Remove("Secret", meshv1alpha1.IstioNamespace, trust.CACertsSecret)
+					f.members[name].Restart(f.now)
+				}
+			}
+			second, data := external(t, f.now, true)
+			f.give(data)
+			f.addMesh("mesh1", externally)
+			f.until("mesh1 is ready again", func() bool { return f.ready("mesh1") })
+			got, want := f.members["eu"].Effect().Roots, []trust.Fingerprint{second.Fingerprint()}
+			if keeps {
+				want = []trust.Fingerprint{first.Fingerprint(), second.Fingerprint()}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("in effect is %v, want %v", got, want)
+			}
+		})
+	}
+}

@@ -52,6 +52,29 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestReplace: the root that nobody has is known afterwards, and its key is not.
+func TestReplace(t *testing.T) {
+	first, second := newRoot(t, 1), newRoot(t, 2)
+	store, err := NewStore(first).Replace(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := State{Generation: 2, Stage: Steady, Current: second.Fingerprint(), Former: []Fingerprint{first.Fingerprint()}}
+	if diff := cmp.Diff(want, store.State); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+	if len(store.Roots) != 1 || store.Roots[second.Fingerprint()] == nil {
+		t.Errorf("roots: %v", store.Roots)
+	}
+	begun, err := store.Begin(newRoot(t, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begun.Replace(first); !errors.Is(err, ErrRotating) {
+		t.Errorf("during a change: %v", err)
+	}
+}
+
 func TestDecodeStoreRefuses(t *testing.T) {
 	first, second := newRoot(t, 1), newRoot(t, 2)
 	store, err := NewStore(first).Begin(second)
