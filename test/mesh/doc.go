@@ -59,6 +59,9 @@
 //     issuer of new certificates shows it, and the last element of what the CA
 //     returns is the root bundle in effect, at once. ConfigMap istio-ca-root-cert
 //     of every namespace follows within 0.4 s: root-cert.pem, byte for byte.
+//   - Where no inotify instance is to be had (fs.inotify.max_user_instances, 128 for a
+//     user, which a dozen playgrounds use up) istiod does not see that its files
+//     changed, and goes on with what it has loaded when it was started.
 //   - An intermediate may be below others; all that is in cert-chain.pem short of
 //     the root is in what workloads show. A root without the extension keyUsage, and
 //     keys of P-384, are fine.

@@ -75,7 +75,7 @@ func tells(s *meshlab.Session, words ...string) {
 	})
 }
 
-// trusts waits until a member's workloads trust these roots and no other.
+// trusts waits until workloads trust these roots and no other.
 func trusts(s *meshlab.Session, member string, roots ...*company) {
 	s.Helper()
 	var want []byte
@@ -91,10 +91,33 @@ func trusts(s *meshlab.Session, member string, roots ...*company) {
 	})
 }
 
-// TestTheCompanysCA: two clusters call each other all the time under a root of a person,
-// whose key the federation has and signs with. Intermediates are renewed. What the person
-// breaks changes nothing. Then there is another root, with intermediates that the person
-// has made.
+// made puts a CA into a member as a person does, and returns its version.
+func made(s *meshlab.Session, member string, top *company) string {
+	s.Helper()
+	s.Run(member, "delete", "secret", "cacerts", "--namespace="+istiolab.Namespace, "--ignore-not-found")
+	signer := top.below("Mesh of " + member)
+	secret, err := shared.Members[member].Core.CoreV1().Secrets(istiolab.Namespace).Create(s.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "cacerts"}, Data: map[string][]byte{
+			"ca-cert.pem": signer.pem(), "ca-key.pem": signer.key(), "cert-chain.pem": signer.chain(), "root-cert.pem": top.pem(),
+		}}, metav1.CreateOptions{})
+	require.NoError(s, err)
+	return secret.ResourceVersion
+}
+
+// untouched looks whether CAs are still as a person has made them.
+func untouched(s *meshlab.Session, versions map[string]string) {
+	s.Helper()
+	for member, version := range versions {
+		secret, err := shared.Members[member].Core.CoreV1().Secrets(istiolab.Namespace).Get(s.Context(), "cacerts", metav1.GetOptions{})
+		require.NoError(s, err)
+		require.Equal(s, version, secret.ResourceVersion, "nobody has written the CA of %s", member)
+	}
+}
+
+// TestTheCompanysCA: two clusters call each other all the time under a root of a person.
+// First each has an intermediate that the person has put there; then the federation has
+// the root's key, and signs and renews; then there is another root, with intermediates in
+// the federation's Secret. What the person breaks changes nothing.
 func TestTheCompanysCA(t *testing.T) {
 	s := shared.Begin(t)
 	s.Hello(map[string]int{"eu": 1, "ap": 1})
@@ -107,6 +130,14 @@ func TestTheCompanysCA(t *testing.T) {
 	}
 	look := 0
 	next := func(data map[string][]byte) { look++; give(s, data, look) }
+	versions, pids := map[string]string{}, map[string]int{}
+	for _, member := range meshlab.Names {
+		versions[member] = made(s, member, first)
+	}
+	require.NoError(t, shared.RestartIstiods(t.Context()))
+	for member, m := range shared.Members {
+		pids[member] = m.Istiod.PID()
+	}
 
 	s.Apply(lab.Fed, meshlab.Manifest(meshlab.Mesh, meshlab.Names, fmt.Sprintf(
 		"trust: {mode: External, secretRef: {namespace: %s, name: %s}, workloadCertificateLifetime: %s, intermediateLifetime: %s}",
@@ -116,24 +147,24 @@ func TestTheCompanysCA(t *testing.T) {
 	tells(s, "root-cert.pem", "PEM")
 	next(ended.signs())
 	tells(s, "root-cert.pem", "has ended on")
-	for _, member := range meshlab.Names {
-		s.Gone(member, "secret", "--namespace="+istiolab.Namespace, "cacerts")
-	}
 
-	next(first.signs())
-	s.TakeCA(meshlab.Names...)
+	next(map[string][]byte{"root-cert.pem": first.pem()})
 	s.Ready(meshlab.Mesh, "2/2", "2/2")
-	pids := map[string]int{}
-	var loads []*meshlab.Load
 	begin := time.Now()
+	var loads []*meshlab.Load
 	for _, member := range meshlab.Names {
-		trusts(s, member, first)
-		pids[member] = shared.Members[member].Istiod.PID()
 		load := s.StartLoad(member)
 		load.Answers(5, meshlab.Names...)
 		loads = append(loads, load)
 	}
+	untouched(s, versions)
+
+	// The person gives them up, and the root's key to the federation. Under the same root
+	// nothing has to be restarted.
 	before := signers(s)
+	next(first.signs())
+	s.Edit(meshlab.Mesh, `{"spec":{"trust":{"adopt":true}}}`)
+	before = signed(s, before, 0)
 
 	for _, wrong := range []struct {
 		data  map[string][]byte
@@ -149,19 +180,9 @@ func TestTheCompanysCA(t *testing.T) {
 	}
 	next(first.signs())
 	s.Ready(meshlab.Mesh, "2/2", "2/2")
+	trusts(s, "eu", first)
 
-	s.AwaitWithin(intermediateLifetime, "another intermediate signs in each cluster, and its agent has seen that", func() error {
-		for member, signer := range signers(s) {
-			m, err := s.GetMember(member, meshlab.Mesh)
-			if err != nil {
-				return err
-			}
-			if signer == before[member] || m.Status.CA == nil || m.Status.CA.Intermediate != string(signer) {
-				return fmt.Errorf("in %s %s signs, reported is %+v", member, signer, m.Status.CA)
-			}
-		}
-		return nil
-	})
+	signed(s, before, intermediateLifetime)
 	calm(s, loads, begin)
 
 	next(given)
@@ -184,17 +205,9 @@ func TestTheCompanysCA(t *testing.T) {
 	s.Ready(meshlab.Mesh, "2/2", "2/2")
 	under(s, second, intermediates)
 
-	// The person renews an intermediate.
+	// The person renews intermediates.
 	given, intermediates = second.gives(meshlab.Names...)
 	next(given)
-	s.Await("istiods sign with the ones that were given", func() error {
-		for member, signer := range signers(s) {
-			if want := intermediates[member].Fingerprint(); signer != want {
-				return fmt.Errorf("in %s %s signs, want %s", member, signer, want)
-			}
-		}
-		return nil
-	})
 	under(s, second, intermediates)
 	calm(s, loads, begin)
 	for member, pid := range pids {
@@ -202,17 +215,43 @@ func TestTheCompanysCA(t *testing.T) {
 	}
 }
 
-// under looks whether workloads are under the intermediates that were given, with all
-// that is between those and the root.
+// signed waits until others sign in all members than before, and agents have seen that.
+func signed(s *meshlab.Session, before map[string]trust.Fingerprint, more time.Duration) (now map[string]trust.Fingerprint) {
+	s.Helper()
+	s.AwaitWithin(meshlab.MeshPatience+more, "another intermediate signs in each cluster, and its agent has seen that", func() error {
+		now = signers(s)
+		for member, signer := range now {
+			m, err := s.GetMember(member, meshlab.Mesh)
+			if err != nil {
+				return err
+			}
+			if signer == before[member] || m.Status.CA == nil || m.Status.CA.Intermediate != string(signer) {
+				return fmt.Errorf("in %s %s signs, reported is %+v", member, signer, m.Status.CA)
+			}
+		}
+		return nil
+	})
+	return now
+}
+
+// under waits until workloads are under the intermediates that were given, with all that
+// is between those and the root.
 func under(s *meshlab.Session, top *company, given map[string]*company) {
 	s.Helper()
 	for member, signer := range given {
-		trusts(s, member, top)
-		certificate, err := shared.Members[member].NewCertificate(s.Context())
-		require.NoError(s, err)
-		require.Len(s, certificate.Chain, 3, "the workload, the cluster, the department")
-		require.Equal(s, signer.Certificate.Raw, certificate.Chain[1].Raw)
-		require.Equal(s, signer.above.Certificate.Raw, certificate.Chain[2].Raw)
+		s.Await("workloads of "+member+" are under the intermediate that was given", func() error {
+			certificate, err := shared.Members[member].NewCertificate(s.Context())
+			if err != nil {
+				return err
+			}
+			if shown := certificate.Chain[1:]; !bytes.Equal(trust.Bundle(shown...), trust.Bundle(signer.Certificate, signer.above.Certificate)) {
+				return fmt.Errorf("they are under %v", shown)
+			}
+			if !bytes.Equal(certificate.Roots, top.pem()) {
+				return fmt.Errorf("they trust\n%s", certificate.Roots)
+			}
+			return nil
+		})
 	}
 }
 
