@@ -47,6 +47,11 @@ func newLab(t *testing.T, mesh string, clusters ...string) *lab {
 		l.members[name] = m
 		t.Cleanup(func() {
 			l.unjoin(name)
+			// What is in it is deleted by and by, and would be among the writes that
+			// the next test counts.
+			require.Eventually(t, func() bool {
+				return apierrors.IsNotFound(fed.Get(context.WithoutCancel(t.Context()), client.ObjectKeyFromObject(ns), ns))
+			}, time.Minute, 50*time.Millisecond, "namespace %s is gone", ns.Name)
 		})
 	}
 	return l
@@ -232,7 +237,7 @@ func ready(mesh *meshv1alpha1.Mesh) bool {
 
 // steady has agents look until nothing was written for a while, and gives the
 // revision.
-func (l *lab) steady() int {
+func (l *lab) steady() int64 {
 	l.t.Helper()
 	last, since := fed.Revision(l.t), time.Now()
 	deadline := time.Now().Add(60 * time.Second)
