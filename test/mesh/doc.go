@@ -3,8 +3,10 @@
 // and traffic). Envoy itself is not run.
 //
 // Tests of meshlink are in packages meshlink (what a user gets), membership (who
-// comes, goes and is lost), tokens, rotation (of the root), gateways (the ways into a
-// cluster), faults and secrets. They share the world of package meshlab.
+// comes, goes and is lost), tokens, rotation (of the root), external (a CA of a
+// person, and intermediates that are renewed), replicas (several istiods in a
+// cluster), gateways (the ways into a cluster), faults and secrets. They share the
+// world of package meshlab.
 //
 // Tests in package byhand do what a person does with Istio's guides. They are
 // what is known about istiod apart from meshlink, and fail when another version
@@ -44,7 +46,13 @@
 //     elsewhere a token with audience istio-ca is asked for, and from another
 //     namespace than istio-system only config_dump, ndsz and edsz are allowed
 //     (ENABLE_DEBUG_ENDPOINT_AUTH, DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES). Read
-//     in the source, not tested: here everything is loopback.
+//     in the source, not tested: here these are on loopback. The same pages as
+//     resources of xDS, at 15012, are given to an account of istio-system from
+//     another address, too (package replicas).
+//   - Several istiods of a cluster need no election for what is tested here: each
+//     reads remote secrets and loads cacerts for itself. One that looks for remote
+//     secrets elsewhere (PILOT_MULTICLUSTER_KUBECONFIG_PATH) has no peer in clusterz,
+//     and is ready all the same. --clusterRegistriesNamespace has no effect.
 //
 // # CA
 //
@@ -52,6 +60,14 @@
 //     issuer of new certificates shows it, and the last element of what the CA
 //     returns is the root bundle in effect, at once. ConfigMap istio-ca-root-cert
 //     of every namespace follows within 0.4 s: root-cert.pem, byte for byte.
+//   - Where no inotify instance is to be had (fs.inotify.max_user_instances, 128 for a
+//     user, which a dozen playgrounds use up) istiod does not see that its files
+//     changed, and goes on with what it has loaded when it was started.
+//   - An intermediate may be below others; all that is in cert-chain.pem short of
+//     the root is in what workloads show. A root without the extension keyUsage, and
+//     keys of P-384, are fine.
+//   - Another intermediate under the same root takes effect without a restart, and
+//     no call fails, with lives of 32 s and workloads' certificates of 8 s.
 //   - Another root, or a further one, is not loaded without
 //     ISTIO_MULTIROOT_MESH=true, nor is the rest of the Secret then: one warning
 //     in the log, and everything goes on as before. A restart loads it. So an
@@ -110,6 +126,8 @@
 //     Its endpoints are there all the same, at once, and are kept up to date; but
 //     an istiod that starts waits out that timeout before it is ready, and its
 //     log fills with refused watches.
+//   - When the right comes afterwards, it is synced 3 to 4 s later here, where it had
+//     been without for 7 s: it tries again at growing intervals.
 //   - PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false, which is meant for such
 //     accounts, makes istiod crash when it reads a remote secret (a nil pointer
 //     in (*CredentialsController).HasSynced).

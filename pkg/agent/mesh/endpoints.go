@@ -136,7 +136,7 @@ func (s *walk) take(object *meshv1alpha1.MeshMember, spoken []heard) looks {
 		for _, h := range spoken {
 			if h.noneBy != nil {
 				// It costs this proof only. What was seen before is not so any more.
-				verdicts = append(verdicts, proof.Verdict{Reason: "NotAsked", Message: steady("istiod does not tell endpoints: " + h.noneBy.Error())})
+				verdicts = append(verdicts, of(h, len(spoken), proof.Verdict{Reason: "NotAsked", Message: steady("istiod does not tell endpoints: " + h.noneBy.Error())}))
 				continue
 			}
 			way := proof.WayTo(peer, object.Spec.Network, h.gateways)
@@ -157,7 +157,7 @@ func (s *walk) take(object *meshv1alpha1.MeshMember, spoken []heard) looks {
 				verdicts = append(verdicts, proof.Verdict{Reason: "NotAsked", Message: steady("the agent does not know which services to ask for; it needs to list services: " + s.unread.Error())})
 				continue
 			}
-			verdicts = append(verdicts, proof.Endpoints(looked, way))
+			verdicts = append(verdicts, of(h, len(spoken), proof.Endpoints(looked, way)))
 		}
 		telling[peer.Name] = tells
 		found[peer.Name] = told{telling: tells, verdict: proof.First(verdicts)}

@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -13,24 +15,23 @@ import (
 // fold makes one of what all istiods say. Proxies are connected to any of them, so the
 // least counts. It fails when none answers.
 func (t *istiodTask) fold(object *meshv1alpha1.MeshMember, hashes map[string]string, began time.Time, all []heard, next *istiodSeen) error {
-	var spoken []heard
-	var silent error
+	slices.SortFunc(all, func(a, b heard) int { return strings.Compare(a.who, b.who) })
+	var spoken, silent []heard
 	for i := range all {
 		if all[i].err == nil {
 			spoken = append(spoken, all[i])
-		} else if silent == nil || all[i].err.Error() < silent.Error() {
-			silent = all[i].err
+		} else {
+			silent = append(silent, all[i])
 		}
 	}
 	if len(spoken) == 0 {
-		return silent
+		return silent[0].err
 	}
-	quiet := len(all) - len(spoken)
-	if quiet > 0 {
-		next.answers = troubled("SomeSilent", "%d of %d istiods of cluster %s do not answer: %v", quiet, len(all), t.worker.agent.Cluster, silent)
+	if len(silent) > 0 {
+		next.answers = troubled("SomeSilent", "%d of %d istiods of cluster %s do not answer: %s: %v; look whether it runs", len(silent), len(all), t.worker.agent.Cluster, whoAre(silent), silent[0].err)
 	}
 	next.istiod = &meshv1alpha1.MemberIstiod{Version: oldest(spoken), ClusterID: otherID(spoken, object.Spec.ClusterID)}
-	next.ca, next.signs = t.foldCA(&object.Spec.CA, spoken, quiet)
+	next.ca, next.signs = t.foldCA(&object.Spec.CA, spoken, silent)
 	next.proofs = map[string]peerProofs{}
 	looks := t.walk.take(object, spoken)
 	for i := range object.Spec.Peers {
@@ -44,10 +45,10 @@ func (t *istiodTask) fold(object *meshv1alpha1.MeshMember, hashes map[string]str
 		}
 		var synced, gateways []proof.Verdict
 		for _, h := range spoken {
-			synced = append(synced, proof.Synced(h.clusters, peer.Name, remotesecret.Name(peer.Name), settled))
-			gateways = append(gateways, proof.Gateways(h.gateways, peer.Name, peer.Network, peer.Gateways))
+			synced = append(synced, of(h, len(all), proof.Synced(h.clusters, peer.Name, remotesecret.Name(peer.Name), settled)))
+			gateways = append(gateways, of(h, len(all), proof.Gateways(h.gateways, peer.Name, peer.Network, peer.Gateways)))
 		}
-		if quiet > 0 {
+		if len(silent) > 0 {
 			synced = append(synced, proof.Verdict{Reason: next.answers.reason, Message: next.answers.message})
 		}
 		s, g := proof.First(synced), proof.First(gateways)
@@ -82,29 +83,59 @@ func otherID(spoken []heard, wanted string) string {
 	return wanted
 }
 
+// of says whose verdict it is that something is missing, when there are several.
+func of(h heard, count int, v proof.Verdict) proof.Verdict {
+	if count > 1 && !v.Passed {
+		v.Message = h.who + ": " + v.Message
+	}
+	return v
+}
+
+// maxNames is how many istiods are named.
+const maxNames = 5
+
+func whoAre(all []heard) string {
+	var list []string
+	for _, h := range all[:min(len(all), maxNames)] {
+		list = append(list, h.who)
+	}
+	if more := len(all) - len(list); more > 0 {
+		list = append(list, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(list, ", ")
+}
+
 // foldCA is the CA that all istiods have in effect. When they differ it is one that is not
 // the wanted one: a step of a change of the root is not in effect before all have it.
-func (t *istiodTask) foldCA(wanted *meshv1alpha1.MemberCA, spoken []heard, quiet int) (*meshv1alpha1.MemberCAStatus, trouble) {
+func (t *istiodTask) foldCA(wanted *meshv1alpha1.MemberCA, spoken, silent []heard) (*meshv1alpha1.MemberCAStatus, trouble) {
 	var ca *meshv1alpha1.MemberCAStatus
-	differ := 0
+	var behind []heard
+	differ := false
 	for _, h := range spoken {
-		switch {
-		case h.signs != (trouble{}):
+		if h.signs != (trouble{}) {
+			if len(spoken) > 1 {
+				h.signs.message = h.who + ": " + h.signs.message
+			}
 			return nil, h.signs
+		}
+		if !wantedCA(wanted, h.effect) {
+			behind = append(behind, h)
+		}
+		switch {
 		case ca == nil:
 			ca = h.effect
 		case !equalCA(ca, h.effect):
-			differ++
+			differ = true
 			if wantedCA(wanted, ca) {
 				ca = h.effect
 			}
 		}
 	}
 	switch {
-	case quiet > 0:
-		return nil, troubled("SomeSilent", "%d istiods of cluster %s do not answer, so it is not known which CA they have in effect", quiet, t.worker.agent.Cluster)
-	case differ > 0:
-		return ca, troubled("Differ", "the %d istiods of cluster %s do not have the same CA in effect; a kubelet needs up to two minutes for a changed Secret cacerts. If it stays so, restart those that are behind", len(spoken), t.worker.agent.Cluster)
+	case len(silent) > 0:
+		return nil, troubled("SomeSilent", "%d of %d istiods of cluster %s do not answer, so it is not known which CA they have in effect: %s", len(silent), len(spoken)+len(silent), t.worker.agent.Cluster, whoAre(silent))
+	case differ:
+		return ca, troubled("Differ", "of %d istiods of cluster %s these do not have the wanted CA in effect, and not all the same: %s; a kubelet needs up to two minutes for a changed Secret cacerts. If it stays so, restart them", len(spoken), t.worker.agent.Cluster, whoAre(behind))
 	}
 	return ca, trouble{}
 }

@@ -20,7 +20,7 @@ func TestFold(t *testing.T) {
 		return &meshv1alpha1.MemberCAStatus{Roots: ca.Roots, Signer: ca.Signer, Intermediate: ca.Intermediate}
 	}
 	says := func(change ...func(*heard)) heard {
-		h := heard{version: "1.31.1", effect: status(second), clusters: []istiod.Cluster{{ID: "eu"}, {ID: "ap", SecretName: "istio-system/istio-remote-secret-ap", SyncStatus: "synced"}}}
+		h := heard{who: "istiod-a", version: "1.31.1", effect: status(second), clusters: []istiod.Cluster{{ID: "eu"}, {ID: "ap", SecretName: "istio-system/istio-remote-secret-ap", SyncStatus: "synced"}}}
 		for _, c := range change {
 			c(&h)
 		}
@@ -69,6 +69,57 @@ func TestFold(t *testing.T) {
 	}
 	task := newIstiodTask(&worker{})
 	require.ErrorContains(t, task.fold(&meshv1alpha1.MeshMember{}, nil, time.Now(), []heard{says(mute)}, &istiodSeen{}), "no connection")
+}
+
+// Of several istiods the one that something is wrong with is named, and no other.
+func TestFoldNamesTheIstiod(t *testing.T) {
+	ca := meshv1alpha1.MemberCA{Roots: []string{"one"}, Signer: "one", Intermediate: "new"}
+	gateway := meshv1alpha1.GatewayAddress{Address: "203.0.113.7", Port: 15443}
+	says := func(who string) heard {
+		return heard{
+			who: who, version: "1.31.1", effect: &meshv1alpha1.MemberCAStatus{Roots: ca.Roots, Signer: ca.Signer, Intermediate: ca.Intermediate},
+			clusters: []istiod.Cluster{{ID: "eu"}, {ID: "ap", SecretName: "istio-system/istio-remote-secret-ap", SyncStatus: "synced"}},
+			gateways: []istiod.Gateway{{Network: "n-ap", Cluster: "ap", Addr: gateway.Address, Port: 15443}},
+		}
+	}
+	cases := map[string]struct {
+		reason string
+		change func(*heard)
+		told   func(*istiodSeen) []string
+	}{
+		"Mute": {reason: "It does not run.", change: func(h *heard) { h.err = errors.New("connection refused") },
+			told: func(s *istiodSeen) []string {
+				return []string{s.answers.message, s.signs.message, s.proofs["ap"].synced.Message}
+			}},
+		"Behind": {reason: "Its kubelet is slow.", change: func(h *heard) { h.effect.Intermediate = "old" },
+			told: func(s *istiodSeen) []string { return []string{s.signs.message} }},
+		"Unsigned": {reason: "It has no CA.", change: func(h *heard) { h.effect, h.signs = nil, troubled("NotSigned", "it does not sign") },
+			told: func(s *istiodSeen) []string { return []string{s.signs.message} }},
+		"NotSynced": {reason: "It has yet to read the peer.", change: func(h *heard) { h.clusters[1].SyncStatus = "syncing" },
+			told: func(s *istiodSeen) []string { return []string{s.proofs["ap"].synced.Message} }},
+		"NoGateway": {reason: "It has yet to learn the gateway.", change: func(h *heard) { h.gateways = nil },
+			told: func(s *istiodSeen) []string { return []string{s.proofs["ap"].gateways.Message} }},
+		"NoEndpoints": {reason: "It does not tell.", change: func(h *heard) { h.noneBy = errors.New("too much") },
+			told: func(s *istiodSeen) []string { return []string{s.proofs["ap"].endpoints.Message} }},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := &worker{agent: &Agent{Options: Options{Cluster: "eu", Clock: testingclock.NewFakeClock(time.Now())}}}
+			task := newIstiodTask(w)
+			object := &meshv1alpha1.MeshMember{Spec: meshv1alpha1.MeshMemberSpec{ClusterID: "eu", Network: "n-eu", CA: ca, Peers: []meshv1alpha1.MemberPeer{{Name: "ap", Network: "n-ap", Gateways: []meshv1alpha1.GatewayAddress{gateway}}}}}
+			task.settling["ap"] = &settling{hash: "h", looks: settleLooks, since: w.now().Add(-time.Minute)}
+			all := []heard{says("istiod-c"), says("istiod-b"), says("istiod-a")}
+			tc.change(&all[1])
+			next := &istiodSeen{}
+			require.NoError(t, task.fold(object, map[string]string{"ap": "h"}, w.now(), all, next))
+			for _, message := range tc.told(next) {
+				assert.Contains(t, message, "istiod-b", tc.reason)
+				assert.NotContains(t, message, "istiod-a", tc.reason)
+				assert.NotContains(t, message, "istiod-c", tc.reason)
+			}
+		})
+	}
+	assert.Equal(t, "istiod-a, istiod-b, istiod-c, istiod-d, istiod-e, 1 more", whoAre([]heard{says("istiod-a"), says("istiod-b"), says("istiod-c"), says("istiod-d"), says("istiod-e"), says("istiod-f")}))
 }
 
 func TestSearchedDomain(t *testing.T) {

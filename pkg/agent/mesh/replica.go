@@ -49,6 +49,8 @@ type question struct {
 
 // heard is what one istiod answers.
 type heard struct {
+	// who it is, for people.
+	who string
 	// err is why there is no answer; what follows is not set then.
 	err      error
 	version  string
@@ -81,6 +83,7 @@ func (r *replica) ask(ctx context.Context, q *question) heard {
 	if h.err != nil && old && ctx.Err() == nil {
 		h = r.askOnce(ctx, q)
 	}
+	h.who = r.at.String()
 	return h
 }
 
@@ -163,9 +166,11 @@ func (r *replica) askCA(ctx context.Context, q *question) (*meshv1alpha1.MemberC
 	return effect, trouble{}, nil
 }
 
-// wantedCA tells whether a CA in effect is the wanted one.
+// wantedCA tells whether a CA in effect is the wanted one. Where a person keeps the
+// intermediate no certain one is wanted.
 func wantedCA(want *meshv1alpha1.MemberCA, effect *meshv1alpha1.MemberCAStatus) bool {
-	return effect != nil && slices.Equal(want.Roots, effect.Roots) && want.Signer == effect.Signer && want.Intermediate == effect.Intermediate
+	return effect != nil && slices.Equal(want.Roots, effect.Roots) && want.Signer == effect.Signer &&
+		(want.Intermediate == "" || want.Intermediate == effect.Intermediate)
 }
 
 // bounded asks with a limit on the time.

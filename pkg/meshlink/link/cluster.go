@@ -43,8 +43,10 @@ type Cluster struct {
 	CA CAState
 	// CAMessage says, if CA is not CAInEffect, what is in the way.
 	CAMessage string
-	// IstiodMessage says, if not empty, why its istiod does not answer.
+	// IstiodMessage says, if not empty, why its istiod does not answer, or one of several
+	// does not; Silent is since when that is so.
 	IstiodMessage string
+	Silent        time.Time
 	// NetworkMessage says, if not empty, why its network is not labelled.
 	NetworkMessage string
 	// VersionMessage says, if not empty, why its istiod is too old.

@@ -133,6 +133,14 @@ func TestEvaluate(t *testing.T) {
 		"SyncsAgain": {reason: "istiod says so for a moment when the secret changes.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, time.Second) }, phase: ready, kept: true, made: true},
 		"ProbeOnce":  {reason: "One failed probe is no reason to say so.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepProbe, time.Second) }, phase: ready, kept: true},
 		"SyncsLong":  {reason: "A minute is no moment.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, grace) }, phase: pending, step: "Synced", why: "NotProven", kept: true, made: true},
+		"Restarts":   {reason: "istiod is started again; proxies have what they need.", change: func(p *Pair) { p.Ready, p.From.Status.Istiod, p.From.Silent = true, nil, *ago(time.Second) }, phase: ready, kept: true},
+		"RestartsCA": {reason: "Nor is it known what the called one signs with then.", change: func(p *Pair) { p.Ready, p.To.CA, p.To.Silent = true, CAUnknown, *ago(time.Second) }, phase: ready, kept: true},
+		"SilentLong": {reason: "A minute is no restart.", change: func(p *Pair) { p.Ready, p.From.Status.Istiod, p.From.Silent = true, nil, *ago(grace) }, phase: pending, step: "Member", why: "NoIstiod", kept: true},
+		"UnknownCA":  {reason: "Nor is it for the CA.", change: func(p *Pair) { p.Ready, p.To.CA, p.To.Silent = true, CAUnknown, *ago(grace) }, phase: pending, step: "CA", why: "CAUnknown", kept: true},
+		"NotYet":     {reason: "A link that was never ready waits for istiod.", change: func(p *Pair) { p.From.Status.Istiod, p.From.Silent = nil, *ago(time.Second) }, phase: pending, step: "Member", why: "NoIstiod", kept: true},
+		"WrongAgain": {reason: "What istiod says with another CLUSTER_ID counts at once.", change: func(p *Pair) {
+			p.Ready, p.From.Status.Istiod.ClusterID, p.From.Silent = true, "Kubernetes", *ago(time.Second)
+		}, phase: pending, step: "Member", why: "WrongClusterID"},
 		"NotApplied": {reason: "The member says why.", change: func(p *Pair) { p.SecretMessage = "belongs to somebody" }, phase: pending, step: "Secret", why: "SecretNotApplied", kept: true, made: true, tells: "belongs to somebody"},
 	}
 	for name, tc := range cases {

@@ -17,7 +17,21 @@ func both(p *Pair, find func(c *Cluster) finding) finding {
 }
 
 // member: both are this Mesh's, have reported, and have the right istiod.
-func member(p *Pair, _ time.Time) finding { return both(p, isMember) }
+func member(p *Pair, now time.Time) finding {
+	return both(p, func(c *Cluster) finding {
+		found := isMember(c)
+		if c.Lost == nil && c.Status != nil && (c.Status.Istiod == nil || c.Status.Istiod.ClusterID == "") && p.restarts(c, now) {
+			return finding{weight: brief, since: c.Silent}
+		}
+		return found
+	})
+}
+
+// restarts says whether an istiod has not answered for so short a time that it may just
+// be started again. Proxies have what they need meanwhile.
+func (p *Pair) restarts(c *Cluster, now time.Time) bool {
+	return p.Ready && p.Written && !c.Silent.IsZero() && now.Sub(c.Silent) < grace
+}
 
 // MissingMember says what of step Member is missing in the cluster itself; empty when
 // nothing is.
@@ -54,7 +68,7 @@ func isMember(c *Cluster) finding {
 }
 
 // ca: both have the wanted CA. While that changes a link goes on.
-func ca(p *Pair, _ time.Time) finding {
+func ca(p *Pair, now time.Time) finding {
 	return both(p, func(c *Cluster) finding {
 		switch c.CA {
 		case CAInEffect:
@@ -67,6 +81,9 @@ func ca(p *Pair, _ time.Time) finding {
 			}
 			return missing(pending, "CAChanging", "cluster %s: %s", c.Name, c.CAMessage)
 		default:
+			if p.restarts(c, now) {
+				return finding{weight: brief, since: c.Silent}
+			}
 			return missing(pending, "CAUnknown", "it is not known which CA cluster %s has in effect: %s", c.Name, c.CAMessage)
 		}
 	})

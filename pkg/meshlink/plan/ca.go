@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,11 +53,27 @@ func (r *round) found(c *cluster) *trust.Found {
 		if !r.selects(found.Mesh, c.object) {
 			found.Mesh = ""
 		}
+		found.Trusted = found.Mesh == "" && r.named(found.Roots)
 	case r.store != nil:
 		// A name is not enough: other federations may have a Mesh of it.
 		found.Unknown = slices.ContainsFunc(found.Roots, func(root trust.Fingerprint) bool { return !r.store.State.Knows(root) })
 	}
 	return found
+}
+
+// named says whether a person has named all of some roots as those to trust.
+func (r *round) named(roots []trust.Fingerprint) bool {
+	return r.mesh.Spec.Trust.Mode == meshv1alpha1.TrustExternal && r.store != nil && len(roots) > 0 &&
+		!slices.ContainsFunc(roots, func(root trust.Fingerprint) bool {
+			return root != r.store.State.Current && root != r.store.State.Next
+		})
+}
+
+// own says whether the cluster has a CA that a person has made under the root of the
+// Mesh, and keeps it.
+func (r *round) own(c *cluster) bool {
+	found := r.found(c)
+	return c.phase == active && found != nil && found.Exists && found.Trusted && !r.mesh.Spec.Trust.Adopt
 }
 
 // issued reads the intermediate of a cluster back from its Work. One that cannot be
@@ -114,6 +132,13 @@ func (r *round) chooseSigner(c *cluster) error {
 	case err != nil && !decision.Issue:
 		c.ca.warning = err.Error()
 	}
+	if err != nil && c.ca.issued != nil && r.problem.reason == "" {
+		// It works as long as the one that it has lasts, which nobody would notice.
+		r.problem = r.externalProblem("cannot be used for cluster %s: %v; put right what it has there", c.name, errors.Unwrap(err))
+	}
+	if decision.Reason == trust.IssueRenewal && r.endsWithRoot(c.ca.issued) {
+		decision.Issue = false // another one would live no longer
+	}
 	if decision.Issue && c.ca.issued != nil && r.postpone(c, want, effect, decision) {
 		decision.Issue = false
 	}
@@ -132,6 +157,12 @@ func (r *round) chooseSigner(c *cluster) error {
 	}
 	c.ca.roots = roots
 	return nil
+}
+
+// endsWithRoot says whether an intermediate lives as long as the root that it is under.
+func (r *round) endsWithRoot(signer *trust.Intermediate) bool {
+	root, err := r.store.Root(signer.Root)
+	return err == nil && !signer.Certificate.NotAfter.Before(root.Certificate.NotAfter)
 }
 
 // postpone says whether a renewal waits until the wanted roots are in effect: an
@@ -192,12 +223,15 @@ func (r *round) judgeCA(c *cluster) {
 		set(link.CAWrong, ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case effect != nil && slices.Equal(effect.Roots, want.Roots) && effect.Signer == want.Signer:
 		set(link.CAInEffect, "InEffect", "%s is in effect", trust.Names(want.Roots))
-		if ca.warning != "" {
-			ca.reason, ca.message = "IntermediateNotTaken", ca.warning
+		if ca.verdict.Reason == trust.CATheirs {
+			ca.message = strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" ")
+		}
+		if told := cmp.Or(ca.warning, signs); told != "" {
+			ca.reason, ca.message = "IntermediateNotTaken", told
 		}
 	case ca.problem != "":
 		set(notAccepted(r, effect), "NoIntermediate", "%s", ca.problem)
-	case !ca.verdict.Write:
+	case !ca.verdict.Join:
 		set(notAccepted(r, effect), ca.verdict.Reason, "%s", strings.TrimPrefix(ca.verdict.Message, "cluster "+c.name+" "))
 	case failed != "":
 		set(notAccepted(r, effect), "CANotApplied", "%s", failed)
@@ -205,6 +239,11 @@ func (r *round) judgeCA(c *cluster) {
 		set(link.CAUnknown, "NotReported", "%s", signs)
 	case effect == nil:
 		set(link.CAUnknown, "NotReported", "its agent has not reported which roots istiod has in effect")
+	case signs != "":
+		// Some of several istiods have it.
+		set(notAccepted(r, effect), "Differ", "%s", signs)
+	case ca.verdict.Reason == trust.CATheirs:
+		set(notAccepted(r, effect), ca.verdict.Reason, "%s", ownCA(effect, want))
 	case r.store.State.Accepts(effect):
 		set(link.CAChanging, "Changing", "istiod has %s in effect, signed under %s, and is to have %s, signed under %s", trust.Names(effect.Roots), effect.Signer.Short(), trust.Names(want.Roots), want.Signer.Short())
 	case c.works[PartCA] == nil || !status.CACerts.Exists:
@@ -225,6 +264,12 @@ func notAccepted(r *round, effect *trust.Effect) link.CAState {
 	default:
 		return link.CAWrong
 	}
+}
+
+// ownCA says what whoever made the CA of a cluster has to do.
+func ownCA(effect *trust.Effect, want trust.Want) string {
+	return fmt.Sprintf("write %s into Secret istio-system/%s there, which this Mesh did not make, with an intermediate under %s: istiod has %s in effect, signed under %s",
+		trust.Names(want.Roots), trust.CACertsSecret, want.Signer.Short(), trust.Names(effect.Roots), effect.Signer.Short())
 }
 
 // loading says how istiod gets to load other roots: what to do first, for the message

@@ -37,7 +37,7 @@ func (r *round) failoverWork(c *cluster) (*workv1alpha1.Work, error) {
 	if r.mesh.Spec.Failover == nil || !c.hasRegion() {
 		return nil, nil
 	}
-	if !c.ca.verdict.Write {
+	if !c.ca.verdict.Join {
 		return c.works[PartFailover], nil
 	}
 	work, err := newWork(r.mesh.Name, c.name, PartFailover, r.failoverRule())

@@ -46,7 +46,7 @@ func (r *round) gatewayWork(c *cluster) (*workv1alpha1.Work, error) {
 		return nil, nil
 	case !c.gateway:
 		return there, nil
-	case there == nil && (c.ca.state != link.CAInEffect && c.ca.state != link.CAChanging || !c.ca.verdict.Write):
+	case there == nil && (c.ca.state != link.CAInEffect && c.ca.state != link.CAChanging || !c.ca.verdict.Join):
 		return nil, nil
 	}
 	objects := gateway.Objects(&r.mesh.Spec.Gateway, gateway.Cluster{Mesh: r.mesh.Name, Name: c.name, Network: r.network(c)})
@@ -89,7 +89,7 @@ func (r *round) network(c *cluster) string {
 func (r *round) readerWork(c *cluster) (*workv1alpha1.Work, error) {
 	// Nobody is to read Secrets of a cluster that is not to be joined.
 	secrets := meshv1alpha1.SecretsNone
-	if c.ca.verdict.Write || c.member != nil && c.member.Spec.Reader != nil {
+	if c.ca.verdict.Join || c.member != nil && c.member.Spec.Reader != nil {
 		secrets = r.mesh.Spec.RemoteAccess.Secrets
 	}
 	if r.accounts == nil {

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway"
@@ -51,6 +54,7 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 		TokenMessage:  c.token.problem,
 	}
 	_, sum.IstiodMessage = c.trouble(meshv1alpha1.ConditionIstiodAnswers)
+	sum.Silent = c.silent()
 	_, sum.NetworkMessage = c.trouble(meshv1alpha1.ConditionNetworkLabelled)
 	if c.phase == claimed {
 		sum.Claim, sum.ClaimReason = c.claim, c.why
@@ -65,6 +69,19 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 		sum.TokenExpires = &c.token.newest.Expires
 	}
 	return sum
+}
+
+// silent is since when an istiod of the cluster does not answer; zero when all do.
+func (c *cluster) silent() time.Time {
+	status := c.status()
+	if status == nil {
+		return time.Time{}
+	}
+	answers := meta.FindStatusCondition(status.Conditions, meshv1alpha1.ConditionIstiodAnswers)
+	if answers == nil || answers.Status != metav1.ConditionFalse {
+		return time.Time{}
+	}
+	return answers.LastTransitionTime.Time
 }
 
 // evaluate says how all pairs stand.
@@ -96,6 +113,7 @@ func (r *round) evaluate(wanted []link.Ordered) {
 		if r.crowded && !written {
 			result.Secret = false
 		}
+		r.withheld(&result)
 		if result.Recheck != nil {
 			r.at(*result.Recheck)
 		}
@@ -189,4 +207,18 @@ func (r *round) peers(c *cluster) []meshv1alpha1.MemberPeer {
 		return 1
 	})
 	return peers
+}
+
+// withheld says what is in the way where peers may not read Secrets: what istiod itself
+// says of it is that it could not read the peer, whyever.
+func (r *round) withheld(result *link.Result) {
+	const needs = "PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER=false"
+	switch {
+	case r.mesh.Spec.RemoteAccess.Secrets != meshv1alpha1.SecretsNone:
+	case result.Step == meshv1alpha1.StepSynced && result.Reason == "Timeout":
+		result.Reason = "SecretsWithheld"
+		result.Message = "write spec.remoteAccess.secrets: Read, or run istiods that can do without Secrets of peers (later than 1.31.1, with " + needs + "): it is None, and this istiod is never synced without. " + result.Message
+	case result.Step == meshv1alpha1.StepMember && result.Reason == "NoIstiod":
+		result.Message += "; spec.remoteAccess.secrets is None: with " + needs + " istiod up to 1.31.1 ends with a panic, so write Read and take that setting away"
+	}
 }

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
 )
 
 // status is what is said about the Mesh. The same picture gives the same: nothing in
@@ -209,8 +211,8 @@ func (r *round) leavingMessage(c *cluster) string {
 
 func (r *round) trusted(c *cluster) metav1.Condition {
 	const kind = meshv1alpha1.ConditionTrusted
-	trusted := []string{"InEffect", "IntermediateNotTaken", "Changing"}
-	return judged(kind, slices.Contains(trusted, c.ca.reason), cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
+	trusted := slices.Contains([]string{"InEffect", "IntermediateNotTaken", "Changing"}, c.ca.reason) || slices.Contains([]string{"Differ", trust.CATheirs}, c.ca.reason) && c.ca.state == link.CAChanging
+	return judged(kind, trusted, cmp.Or(c.ca.reason, "Unknown"), c.ca.message)
 }
 
 func (r *round) gatewayReady(c *cluster) metav1.Condition {

@@ -221,7 +221,7 @@ func (r *round) reader(c *cluster) *meshv1alpha1.MemberReader {
 	there := c.member != nil && c.member.Spec.Reader != nil
 	switch {
 	case there && (len(r.readers(c)) > 0 || len(r.stillReading(c)) > 0): // as long as somebody uses it
-	case !c.read, !c.ca.verdict.Write && !there:
+	case !c.read, !c.ca.verdict.Join && !there:
 		return nil
 	}
 	reader := &meshv1alpha1.MemberReader{

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,10 +22,6 @@ const (
 	reasonTrustOutdated = "TrustSecretOutdated"
 	reasonExternal      = "ExternalCAUnusable"
 )
-
-// externalPoll is how often the Secret of an external CA is looked at: nobody
-// watches Secrets.
-const externalPoll = time.Minute
 
 // trust reads what is stored of the roots, and begins or goes on with a change.
 func (r *round) trust() error {
@@ -137,7 +133,7 @@ func (r *round) firstRoot() error {
 		if root, err = trust.NewRoot(r.certified(), spec.RootGeneration, r.now, trust.RootLifetime); err != nil {
 			return err
 		}
-	case r.external != nil:
+	case r.external != nil && r.firstSigners():
 		root = r.external.Root
 	default:
 		return nil // the problem is known
@@ -147,53 +143,11 @@ func (r *round) firstRoot() error {
 	return nil
 }
 
-// readExternal reads the Secret of mode External, as far as it is about the root.
-func (r *round) readExternal() {
-	ref := r.mesh.Spec.Trust.SecretRef
-	if ref == nil {
-		r.problem = problem{reasonExternal, "spec.trust.secretRef is empty; name a Secret with " + trust.RootCertKey}
-		return
-	}
-	name := ref.Namespace + "/" + ref.Name
-	if r.picture.External == nil {
-		r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s does not exist; create it with %s and %s, or intermediates of the clusters", name, trust.RootCertKey, trust.RootKeyKey)}
-		return
-	}
-	external, err := trust.ParseExternal(r.picture.External.Data, nil, r.now)
-	if err != nil {
-		r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s: %v", name, err)}
-		return
-	}
-	r.external = external
-}
-
 // begin starts the change to another root, if one is wanted and none is under way.
 func (r *round) begin() error {
 	state, spec := &r.store.State, &r.mesh.Spec.Trust
 	if spec.Mode == meshv1alpha1.TrustExternal {
-		if r.external == nil {
-			return nil
-		}
-		root := r.external.Root
-		current := r.store.Roots[state.Current]
-		switch fingerprint := root.Fingerprint(); {
-		case fingerprint != state.Current && current != nil && bytes.Equal(current.Certificate.RawSubjectPublicKeyInfo, root.Certificate.RawSubjectPublicKeyInfo):
-			r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s/%s has another certificate of the root %s with the same key; nobody could tell which of the two a certificate is under. Make the next root with a key of its own", spec.SecretRef.Namespace, spec.SecretRef.Name, state.Current.Short())}
-		case fingerprint == state.Current || fingerprint == state.Next:
-			// Its key may have been added, or taken away.
-			with := *r.store
-			with.Roots = map[trust.Fingerprint]*trust.Authority{}
-			for f, known := range r.store.Roots {
-				with.Roots[f] = known
-			}
-			with.Roots[fingerprint] = root
-			r.store = &with
-		case state.Stage != trust.Steady:
-			r.problem = problem{reasonExternal, fmt.Sprintf("spec.trust.secretRef: Secret %s/%s has root %s now, while the change to %s is under way; put that one back, or wait until it is through", spec.SecretRef.Namespace, spec.SecretRef.Name, fingerprint.Short(), state.Next.Short())}
-		default:
-			return r.change(root)
-		}
-		return nil
+		return r.beginExternal()
 	}
 	if spec.RootGeneration < state.Generation {
 		r.notice = fmt.Sprintf("the mesh has root %d already, and spec.trust.rootGeneration is %d; for another root write %d", state.Generation, spec.RootGeneration, state.Generation+1)
@@ -244,7 +198,11 @@ func (r *round) reports() []trust.Report {
 	var reports []trust.Report
 	for _, c := range r.clusters {
 		given := c.works[PartCA] != nil && (c.phase == active || c.phase == leaving && !c.clean)
-		reports = append(reports, trust.Report{Cluster: c.name, Given: given, Lost: c.lost != nil, Effect: effectOf(c.status())})
+		_, trouble := c.trouble(meshv1alpha1.ConditionCASigns)
+		if effect := effectOf(c.status()); effect != nil && c.works[PartCA] == nil && r.own(c) {
+			given, trouble = true, cmp.Or(trouble, ownCA(effect, r.store.State.Want()))
+		}
+		reports = append(reports, trust.Report{Cluster: c.name, Given: given, Lost: c.lost != nil, Effect: effectOf(c.status()), Trouble: trouble})
 	}
 	return reports
 }
@@ -299,20 +257,6 @@ func (r *round) newSigner(c *cluster) (*trust.Intermediate, error) {
 		err = fmt.Errorf("%w: root %s came from a Secret without its key; %s", err, want.Short(), wayOut)
 	}
 	return signer, err
-}
-
-// givenSigner is the intermediate that the Secret of mode External has for a
-// cluster; nil when the root's key is there instead.
-func (r *round) givenSigner(c *cluster) (*trust.Intermediate, error) {
-	if r.external == nil || r.external.Root.Key != nil || r.mesh.Spec.Trust.Mode != meshv1alpha1.TrustExternal {
-		return nil, nil
-	}
-	external, err := trust.ParseExternal(r.picture.External.Data, []string{c.name}, r.now)
-	if err != nil {
-		ref := r.mesh.Spec.Trust.SecretRef
-		return nil, fmt.Errorf("spec.trust.secretRef: Secret %s/%s: %w", ref.Namespace, ref.Name, err)
-	}
-	return external.Intermediates[c.name], nil
 }
 
 // storeWrite is the write of the roots, nil when it is as it should be.

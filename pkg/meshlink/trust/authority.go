@@ -24,8 +24,11 @@ const (
 	// Istio is told otherwise (SECRET_TTL of its agent).
 	LeafLifetime = 24 * time.Hour
 
-	// backdate allows for clocks of members that are slow.
-	backdate = time.Hour
+	// backdate allows for clocks of members that are slow. What lives shorter than
+	// backdateShare times that begins a share of its life earlier: otherwise its time to
+	// be renewed would be over when it is made.
+	backdate      = time.Hour
+	backdateShare = 4
 )
 
 // ErrNoKey means that a root is known but its key is not, so nothing can be
@@ -134,7 +137,7 @@ func template(now, end time.Time) (*x509.Certificate, error) {
 	}
 	return &x509.Certificate{
 		SerialNumber:          serial,
-		NotBefore:             now.Add(-backdate),
+		NotBefore:             now.Add(-min(backdate, end.Sub(now)/backdateShare)),
 		NotAfter:              end,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,

@@ -67,6 +67,8 @@ func holder(s State, r *Report) Holder {
 	case r.Lost:
 		reason = HoldLost
 		text = "nothing is heard of it; bring it back, or take it out of the mesh (spec.clusterAffinity) and it joins anew when it is back"
+	case r.Effect == nil && r.Trouble != "":
+		reason, text = HoldSilent, r.Trouble
 	case r.Effect == nil:
 		reason = HoldSilent
 		text = "it has not reported which roots its istiod has in effect; look at the conditions of the cluster in this Mesh"
@@ -79,6 +81,9 @@ func holder(s State, r *Report) Holder {
 	default:
 		reason = HoldSigner
 		text = fmt.Sprintf("its istiod still signs under root %s and not %s; look for \"Plug-in CA\" in istiod's log, or restart it", r.Effect.Signer.Short(), want.Signer.Short())
+	}
+	if r.Effect != nil && r.Trouble != "" && !r.Lost {
+		text = r.Trouble // the others have it
 	}
 	return Holder{Cluster: r.Cluster, Reason: reason, Message: "cluster " + r.Cluster + ": " + text}
 }

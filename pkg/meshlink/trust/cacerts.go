@@ -53,11 +53,16 @@ func CACerts(signer *Intermediate, roots []*x509.Certificate, now time.Time) (ma
 // and a bit more: that the certificate may sign, and for whom. The error is
 // ErrEncoding or ErrUnusable and names the key of the data.
 func ParseCACerts(data map[string][]byte, now time.Time) (*Intermediate, error) {
-	certs, err := parseAt(data, CACertKey)
+	return parseCA(data, "", now)
+}
+
+// parseCA reads a CA whose own keys of the data begin with a prefix.
+func parseCA(data map[string][]byte, prefix string, now time.Time) (*Intermediate, error) {
+	certs, err := parseAt(data, prefix+CACertKey)
 	if err != nil {
 		return nil, err
 	}
-	chain, err := parseAt(data, CertChainKey)
+	chain, err := parseAt(data, prefix+CertChainKey)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +70,18 @@ func ParseCACerts(data map[string][]byte, now time.Time) (*Intermediate, error) 
 	if err != nil {
 		return nil, err
 	}
-	key, err := ParseKey(data[CAKeyKey])
+	key, err := ParseKey(data[prefix+CAKeyKey])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", CAKeyKey, err)
+		return nil, fmt.Errorf("%s: %w", prefix+CAKeyKey, err)
 	}
 	if err := checkSigner(certs[0], key, now); err != nil {
-		return nil, fmt.Errorf("%s: %w", CACertKey, err)
+		return nil, fmt.Errorf("%s with %s: %w", prefix+CACertKey, prefix+CAKeyKey, err)
 	}
-	return leadToRoot(certs[0], key, chain, roots, now)
+	signer, err := leadToRoot(certs[0], key, chain, roots, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s with %s: %w", prefix+CACertKey, prefix+CertChainKey, err)
+	}
+	return signer, nil
 }
 
 func parseAt(data map[string][]byte, key string) ([]*x509.Certificate, error) {
@@ -97,11 +106,11 @@ func leadToRoot(cert *x509.Certificate, key crypto.Signer, chain, roots []*x509.
 	}
 	ways, err := cert.Verify(options)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: it does not lead through %s to a root in %s: %w", CACertKey, ErrUnusable, CertChainKey, RootCertKey, err)
+		return nil, fmt.Errorf("%w: it does not lead to a root in %s: %w", ErrUnusable, RootCertKey, err)
 	}
 	way := ways[0]
 	if len(way) < 2 {
-		return nil, fmt.Errorf("%s: %w: it is the root itself; the key of a root stays out of clusters, sign an intermediate for each", CACertKey, ErrUnusable)
+		return nil, fmt.Errorf("%w: it is the root itself; the key of a root stays out of clusters, sign an intermediate for each", ErrUnusable)
 	}
 	return &Intermediate{Certificate: cert, Key: key, Chain: way[:len(way)-1], Root: FingerprintOf(way[len(way)-1])}, nil
 }
@@ -109,21 +118,31 @@ func leadToRoot(cert *x509.Certificate, key crypto.Signer, chain, roots []*x509.
 // checkSigner says whether a certificate with its key can sign certificates of
 // workloads.
 func checkSigner(cert *x509.Certificate, key crypto.Signer, now time.Time) error {
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	switch {
-	case !ok || !public.Equal(cert.PublicKey):
+	if err := checkAuthority(cert, now); err != nil {
+		return err
+	}
+	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(cert.PublicKey) {
 		return fmt.Errorf("%w: the key is not that of the certificate", ErrUnusable)
-	case !cert.BasicConstraintsValid || !cert.IsCA || cert.KeyUsage&x509.KeyUsageCertSign == 0:
-		return fmt.Errorf("%w: it may not sign certificates (needs CA:true and key usage keyCertSign)", ErrUnusable)
-	case now.Before(cert.NotBefore):
-		return fmt.Errorf("%w: it is valid only from %s", ErrUnusable, cert.NotBefore.UTC().Format(time.RFC3339))
-	case !now.Before(cert.NotAfter):
-		return fmt.Errorf("%w: it has ended on %s", ErrUnusable, cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	switch key.(type) {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey:
 		return nil
 	default:
 		return fmt.Errorf("%w: its key is a %T; istiod signs with ECDSA and RSA keys", ErrUnusable, key)
+	}
+}
+
+// checkAuthority says whether a certificate may sign others, now.
+func checkAuthority(cert *x509.Certificate, now time.Time) error {
+	switch {
+	// Without the extension keyUsage, as openssl makes roots, it may be used for everything.
+	case !cert.BasicConstraintsValid || !cert.IsCA || cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
+		return fmt.Errorf("%w: it may not sign certificates (needs CA:true, and key usage keyCertSign if it has any)", ErrUnusable)
+	case now.Before(cert.NotBefore):
+		return fmt.Errorf("%w: it is valid only from %s", ErrUnusable, cert.NotBefore.UTC().Format(time.RFC3339))
+	case !now.Before(cert.NotAfter):
+		return fmt.Errorf("%w: it has ended on %s", ErrUnusable, cert.NotAfter.UTC().Format(time.RFC3339))
+	default:
+		return nil
 	}
 }

@@ -30,6 +30,9 @@ func ParseExternal(data map[string][]byte, clusters []string, now time.Time) (*E
 	if len(roots) != 1 {
 		return nil, fmt.Errorf("%s: %w: there are %d roots; leave the one that is to be trusted, the change from another one is made in stages", RootCertKey, ErrUnusable, len(roots))
 	}
+	if err := checkAuthority(roots[0], now); err != nil {
+		return nil, fmt.Errorf("%s: %w", RootCertKey, err)
+	}
 	external := &External{Root: &Authority{Certificate: roots[0]}, Intermediates: map[string]*Intermediate{}}
 	if text, ok := data[RootKeyKey]; ok {
 		key, err := ParseKey(text)
@@ -37,7 +40,7 @@ func ParseExternal(data map[string][]byte, clusters []string, now time.Time) (*E
 			return nil, fmt.Errorf("%s: %w", RootKeyKey, err)
 		}
 		if err := checkSigner(roots[0], key, now); err != nil {
-			return nil, fmt.Errorf("%s: %w", RootCertKey, err)
+			return nil, fmt.Errorf("%s with %s: %w", RootCertKey, RootKeyKey, err)
 		}
 		if roots[0].MaxPathLen == 0 && roots[0].MaxPathLenZero {
 			return nil, fmt.Errorf("%s: %w: it allows no intermediate (pathlen:0), and its own key must not go into clusters", RootCertKey, ErrUnusable)
@@ -56,19 +59,12 @@ func ParseExternal(data map[string][]byte, clusters []string, now time.Time) (*E
 }
 
 func parseGiven(data map[string][]byte, cluster string, now time.Time) (*Intermediate, error) {
-	own := map[string][]byte{RootCertKey: data[RootCertKey]}
 	for _, key := range []string{CACertKey, CAKeyKey, CertChainKey} {
-		text, ok := data[cluster+"."+key]
-		if !ok {
+		if _, ok := data[cluster+"."+key]; !ok {
 			return nil, fmt.Errorf("%s.%s: %w: it is missing; add it, or %s so that the federation signs an intermediate", cluster, key, ErrUnusable, RootKeyKey)
 		}
-		own[key] = text
 	}
-	signer, err := ParseCACerts(own, now)
-	if err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", cluster, err)
-	}
-	return signer, nil
+	return parseCA(data, cluster+".", now)
 }
 
 // Signer is the intermediate of a cluster: the given one, or a new one.

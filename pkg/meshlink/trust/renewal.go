@@ -66,10 +66,15 @@ func Renew(issued *Intermediate, signer Fingerprint, effect *Effect, now time.Ti
 		return Decision{Issue: true, Reason: IssueRenewal}
 	}
 	decision := Decision{At: at}
-	made := cert.NotBefore.Add(backdate)
+	made := madeAt(cert.NotBefore, cert.NotAfter)
 	if effect != nil && effect.Intermediate != issued.Fingerprint() && now.Sub(made) > takeTime {
 		decision.Warning = fmt.Sprintf("istiod signs with intermediate %s and has not taken %s, made on %s; look for \"Plug-in CA\" in istiod's log, or restart it",
 			effect.Intermediate.Short(), issued.Fingerprint().Short(), made.UTC().Format(time.RFC3339))
 	}
 	return decision
+}
+
+// madeAt is when a certificate was made that was made here.
+func madeAt(notBefore, notAfter time.Time) time.Time {
+	return notBefore.Add(min(backdate, notAfter.Sub(notBefore)/(backdateShare+1)))
 }

@@ -134,6 +134,9 @@ type Report struct {
 	Lost bool
 	// Effect is what it last reported; nil when it never did.
 	Effect *Effect
+	// Trouble says, if not empty, why there is no Effect, or which of several istiods are
+	// behind.
+	Trouble string
 }
 
 // Advance goes on to the next stage if the barrier of this one is open: every

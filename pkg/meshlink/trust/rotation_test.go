@@ -97,6 +97,8 @@ func TestWayOut(t *testing.T) {
 		"Roots":      {report: report("ap", effect(fpOld, fpOld)), want: []string{"ISTIO_MULTIROOT_MESH=true"}},
 		"Unloadable": {report: report("ap", effect(fpOther, fpOther)), want: []string{"restart istiod"}},
 		"Signer":     {report: report("ap", effect(fpNew, fpOld, fpNew)), want: []string{"istiod's log"}},
+		"Replica":    {report: Report{Cluster: "ap", Given: true, Effect: effect(fpOld, fpOld), Trouble: "istiod-b is behind"}, want: []string{"istiod-b is behind"}},
+		"NoAnswer":   {report: Report{Cluster: "ap", Given: true, Trouble: "istiod-b does not answer"}, want: []string{"istiod-b does not answer"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -224,6 +226,29 @@ func TestRenewAt(t *testing.T) {
 				t.Errorf("%s Got %s, want %s", tc.reason, got, tc.want)
 			}
 		})
+	}
+}
+
+// TestNewIntermediatesAreNotDue: whatever lifetimes are asked for, one that was just
+// made is kept for a while, or it would be made anew at each look.
+func TestNewIntermediatesAreNotDue(t *testing.T) {
+	root := newRoot(t, 1)
+	for _, life := range []time.Duration{8 * time.Second, 40 * time.Second, 30 * time.Minute, time.Hour, 3 * time.Hour, 4 * time.Hour, 96 * time.Hour, IntermediateLifetime} {
+		leaf := life / 4 // as short as validation allows
+		issued, err := NewIntermediate(root, testMesh, "eu", epoch, life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made := madeAt(issued.Certificate.NotBefore, issued.Certificate.NotAfter); made.Sub(epoch).Abs() > time.Second {
+			t.Errorf("%s: it counts as made at %s, want %s", life, made, epoch)
+		}
+		got := Renew(issued, root.Fingerprint(), nil, epoch.Add(life/4), leaf)
+		if got.Issue {
+			t.Errorf("%s: a quarter of its life after it was made there is another one", life)
+		}
+		if last := issued.Certificate.NotAfter.Add(-leaf); !got.Issue && got.At.After(last) {
+			t.Errorf("%s: it is renewed at %s, when what it signs would not live to its end", life, got.At)
+		}
 	}
 }
 

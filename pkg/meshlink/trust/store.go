@@ -67,6 +67,19 @@ func (s *Store) Begin(next *Authority) (*Store, error) {
 	return s.with(state, next), nil
 }
 
+// Replace makes another root the only one, at once. That is right when no cluster has
+// anything under the present one. ErrRotating when a change is under way.
+func (s *Store) Replace(next *Authority) (*Store, error) {
+	state, err := s.State.Begin(next.Fingerprint())
+	for err == nil && state.Stage != Steady {
+		state = state.next()
+	}
+	if err != nil {
+		return s, err
+	}
+	return s.with(state, next), nil
+}
+
 // With is the store in another state. Roots that the state does not name are
 // dropped, with their keys.
 func (s *Store) With(state State) *Store { return s.with(state) }

@@ -52,6 +52,29 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestReplace: the root that nobody has is known afterwards, and its key is not.
+func TestReplace(t *testing.T) {
+	first, second := newRoot(t, 1), newRoot(t, 2)
+	store, err := NewStore(first).Replace(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := State{Generation: 2, Stage: Steady, Current: second.Fingerprint(), Former: []Fingerprint{first.Fingerprint()}}
+	if diff := cmp.Diff(want, store.State); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+	if len(store.Roots) != 1 || store.Roots[second.Fingerprint()] == nil {
+		t.Errorf("roots: %v", store.Roots)
+	}
+	begun, err := store.Begin(newRoot(t, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begun.Replace(first); !errors.Is(err, ErrRotating) {
+		t.Errorf("during a change: %v", err)
+	}
+}
+
 func TestDecodeStoreRefuses(t *testing.T) {
 	first, second := newRoot(t, 1), newRoot(t, 2)
 	store, err := NewStore(first).Begin(second)
@@ -92,6 +115,7 @@ func TestJudge(t *testing.T) {
 		adopt  bool
 		want   string
 		write  bool
+		join   bool     // without being written
 		names  []string // what the message must tell
 	}{
 		"NotReported":  {reason: "Nothing is overwritten unseen.", want: CAUnknown, names: []string{"eu", "agent"}},
@@ -99,6 +123,8 @@ func TestJudge(t *testing.T) {
 		"Absent":       {reason: "Nothing is lost.", found: &Found{}, want: CAAbsent, write: true},
 		"Ours":         {reason: "We made it.", found: &Found{Exists: true, Mesh: "mesh1"}, want: CAOurs, write: true},
 		"Foreign":      {reason: "Somebody made it by hand.", found: foreign, want: CAForeign, names: []string{"eu", "istio-system/cacerts", "12345678", "adopt: true", "External"}},
+		"OwnCA":        {reason: "It is under the root that was named.", found: &Found{Exists: true, Roots: foreign.Roots, Trusted: true}, want: CATheirs, join: true, names: []string{"eu", "12345678", "renews it"}},
+		"OwnAdopted":   {reason: "They gave it up all the same.", found: &Found{Exists: true, Roots: foreign.Roots, Trusted: true}, adopt: true, want: CAAdopted, write: true},
 		"Adopted":      {reason: "They said so.", found: foreign, adopt: true, want: CAAdopted, write: true},
 		"OtherLife":    {reason: "Another federation may have a Mesh of that name.", found: &Found{Exists: true, Mesh: "mesh1", Unknown: true, Roots: foreign.Roots}, want: CAUnknownRoots, names: []string{"eu", "adopt: true", "12345678"}},
 		"OtherLifeOld": {reason: "It was given up.", found: &Found{Exists: true, Mesh: "mesh1", Unknown: true}, adopt: true, want: CAAdopted, write: true},
@@ -108,7 +134,7 @@ func TestJudge(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := Judge("mesh1", "eu", tc.found, tc.adopt)
-			if got.Reason != tc.want || got.Write != tc.write {
+			if got.Reason != tc.want || got.Write != tc.write || got.Join != (tc.write || tc.join) {
 				t.Errorf("%s Got %+v", tc.reason, got)
 			}
 			for _, name := range tc.names {

@@ -36,6 +36,8 @@ type mount struct {
 	done sync.WaitGroup
 
 	mu sync.Mutex
+	// held is true while the files stay as they are.
+	held bool
 	// failed is why the last update did not work, if it did not.
 	failed error
 }
@@ -64,6 +66,12 @@ func mountSecret(ctx context.Context, client kubernetes.Interface, namespace, na
 				return
 			case <-ticker.C:
 				// The files stay as they are when the member is away, as on a node.
+				m.mu.Lock()
+				held := m.held
+				m.mu.Unlock()
+				if held {
+					continue
+				}
 				err := m.update(ctx)
 				m.mu.Lock()
 				m.failed = err
@@ -79,6 +87,14 @@ func (m *mount) err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.failed
+}
+
+// HoldCA keeps the files of istiod's CA as they are, as a kubelet that is slow does, until
+// it is let go of or istiod is started again.
+func (i *Istiod) HoldCA(hold bool) {
+	i.mount.mu.Lock()
+	defer i.mount.mu.Unlock()
+	i.mount.held = hold
 }
 
 func (m *mount) unmount() {

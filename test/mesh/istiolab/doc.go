@@ -20,8 +20,12 @@
 // istiod is built by make istiod; the binary is taken from FLOTILLA_BIN/mesh, or
 // bin/mesh of this repository.
 //
-// Invariants: an istiod listens on loopback only, writes only below its
-// directory, and ends when the process that started it ends, however that
+// Several istiods of a cluster are behind one Service: those with [Options.Address]
+// have EndpointSlices, ready or not, as the endpoint slice controller makes them. Those
+// take no address of loopback.
+//
+// Invariants: an istiod without Address listens on loopback only; all write only below
+// their directories, and ends when the process that started it ends, however that
 // happens (on Linux).
 //
 // Concurrency: an Istiod's methods that look may be called by many goroutines,

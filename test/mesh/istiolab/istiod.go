@@ -46,6 +46,15 @@ type Options struct {
 	Dir string
 	// Env are further settings, as NAME=value; they win over the usual ones.
 	Env []string
+	// Pod is what istiod takes for the name of its pod; istiod-<Cluster> if empty.
+	Pod string
+	// Address is where pods of the cluster reach it, of those that this machine has. It
+	// is behind Service istiod then, with an EndpointSlice. If empty it listens on
+	// loopback only.
+	Address string
+	// Further says that there is another istiod in the cluster, which outside of it is
+	// the one behind the Service's address.
+	Further bool
 }
 
 // Istiod is a control plane of Istio beside a member.
@@ -61,6 +70,7 @@ type Istiod struct {
 
 	mu    sync.Mutex
 	ports ports
+	ready bool
 	end   error
 }
 
@@ -84,6 +94,9 @@ func Start(ctx context.Context, options Options) (*Istiod, error) {
 	}
 	if options.ClusterID == "" {
 		options.ClusterID = options.Cluster
+	}
+	if options.Pod == "" {
+		options.Pod = "istiod-" + options.Cluster
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
@@ -166,6 +179,9 @@ func (i *Istiod) start(ctx context.Context) error {
 	if err := i.awaitReady(ctx); err != nil {
 		return err
 	}
+	if err := i.publish(ctx, true); err != nil || i.Further {
+		return err
+	}
 	return i.announce(ctx, ports)
 }
 
@@ -204,11 +220,12 @@ func (i *Istiod) exit() error {
 	return i.end
 }
 
-// Stop ends istiod as a kubelet does, and waits until it has ended. One that
-// does not run is stopped already.
-func (i *Istiod) Stop() error { return i.signal(syscall.SIGTERM) }
+// Stop ends istiod as a kubelet does, which first takes it from behind its Service, and
+// waits until it has ended. One that does not run is stopped already.
+func (i *Istiod) Stop() error { return errors.Join(i.Withdraw(), i.signal(syscall.SIGTERM)) }
 
-// Kill ends istiod at once, and waits until it has ended.
+// Kill ends istiod at once, and waits until it has ended. It stays behind its Service
+// until somebody notices: Withdraw.
 func (i *Istiod) Kill() error { return i.signal(syscall.SIGKILL) }
 
 func (i *Istiod) signal(signal syscall.Signal) error {
@@ -243,10 +260,14 @@ func (i *Istiod) caDir() string { return filepath.Join(i.Dir, "cacerts") }
 // what needs pods (webhooks that would be called, elections among replicas).
 func (i *Istiod) args(p ports) []string {
 	at := func(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+	secure, monitoring := at(p.secureGRPC), at(p.monitoring)
+	if i.Address != "" {
+		secure, monitoring = ":"+strconv.Itoa(p.secureGRPC), ":"+strconv.Itoa(p.monitoring)
+	}
 	return []string{
 		"discovery", "--kubeconfig", i.Kubeconfig,
-		"--httpAddr", at(p.http), "--monitoringAddr", at(p.monitoring),
-		"--grpcAddr", at(p.grpc), "--secureGRPCAddr", at(p.secureGRPC),
+		"--httpAddr", at(p.http), "--monitoringAddr", monitoring,
+		"--grpcAddr", at(p.grpc), "--secureGRPCAddr", secure,
 		"--httpsAddr", at(p.https), "--ctrlz_port", "0",
 	}
 }
@@ -257,7 +278,7 @@ func (i *Istiod) env() []string {
 		"HOME=" + i.Dir,
 		"CLUSTER_ID=" + i.clusterID(),
 		"POD_NAMESPACE=" + Namespace,
-		"POD_NAME=istiod-" + i.Cluster,
+		"POD_NAME=" + i.Pod,
 		"ROOT_CA_DIR=" + i.caDir(),
 		"ENABLE_LEADER_ELECTION=false",
 		"INJECT_ENABLED=false",

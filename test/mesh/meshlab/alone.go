@@ -2,10 +2,15 @@ package meshlab
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
 	"github.com/flotilla-io/flotilla/test/mesh/traffic"
 )
+
+// multiroot is what all istiods here have in common.
+var multiroot = []string{"ISTIO_MULTIROOT_MESH=true"}
 
 // StartMember gives a member of a playground what an installation of Istio has,
 // starts its istiod in a directory, and its plane. Whatever is returned, Close has
@@ -20,7 +25,7 @@ func StartMember(ctx context.Context, name, kubeconfig, dir string, addresses *t
 		return m, err
 	}
 	m.Istiod, err = istiolab.Start(ctx, istiolab.Options{
-		Cluster: name, Kubeconfig: kubeconfig, Dir: dir, Env: append([]string{"ISTIO_MULTIROOT_MESH=true"}, env...),
+		Cluster: name, Kubeconfig: kubeconfig, Dir: dir, Env: slices.Concat(multiroot, env),
 	})
 	if err != nil {
 		return m, err
@@ -34,10 +39,11 @@ func (m *Member) Close() error {
 	if m.plane != nil {
 		m.plane.close()
 	}
-	if m.Istiod == nil {
-		return nil
+	var failed error
+	for _, istiod := range m.Istiods() {
+		failed = errors.Join(failed, istiod.Stop())
 	}
-	return m.Istiod.Stop()
+	return failed
 }
 
 // Call calls hello once from the member.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ import (
 	"github.com/flotilla-io/flotilla/test/mesh/traffic"
 )
 
-// Names are those of the members.
+// Names are those of the members; Main sets others if it is told to.
 var Names = []string{"ap", "eu", "us"}
 
 // Others are the members but one.
@@ -54,20 +56,27 @@ type Lab struct {
 
 // Member is a cluster with its istiod, and its plane.
 type Member struct {
-	Name   string
-	Config *rest.Config
-	Core   kubernetes.Interface
-	Istiod *istiolab.Istiod
+	Name     string
+	Config   *rest.Config
+	Core     kubernetes.Interface
+	Istiod   *istiolab.Istiod
+	replicas replicas
 
 	plane *plane
 }
 
 // Main runs the tests of a package with a lab that they share, and is what their
-// TestMain does. Istiods are ready when the first test begins, and know no mesh.
+// TestMain does. Istiods are ready when the first test begins, and know no mesh. The
+// arguments are those of the playground; --members=eu,ap makes a smaller one.
 func Main(m *testing.M, share func(*Lab), args ...string) int {
 	if err := istiolab.Available(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	for _, arg := range args {
+		if names, ok := strings.CutPrefix(arg, "--members="); ok {
+			Names = slices.Sorted(slices.Values(strings.Split(names, ",")))
+		}
 	}
 	l := &Lab{Members: map[string]*Member{}, addresses: &traffic.Addresses{}}
 	share(l)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -40,42 +41,45 @@ func Manifest(name string, clusters []string, spec ...string) string {
 func (s *Session) Establish(clusters []string, links int, spec ...string) *meshv1alpha1.Mesh {
 	s.Helper()
 	s.Apply(lab.Fed, Manifest(Mesh, clusters, spec...))
-	for _, name := range clusters {
-		s.TakeCA(name)
-	}
+	s.TakeCA(clusters...)
 	n := len(clusters)
 	return s.Ready(Mesh, fmt.Sprintf("%d/%d", n, n), fmt.Sprintf("%d/%d", links, links))
 }
 
-// TakeCA waits for the CA of the Mesh in a member, and starts istiod again if it
-// is not the one that it has.
-func (s *Session) TakeCA(name string) {
+// TakeCA waits for the CA of the Mesh in members, and starts the istiods again that have
+// another one.
+func (s *Session) TakeCA(names ...string) {
 	s.Helper()
-	m := s.Mesh.Members[name]
-	var roots []byte
-	s.Await("Secret cacerts of "+Mesh+" is in "+name, func() error {
-		secret, err := m.Core.CoreV1().Secrets(istiolab.Namespace).Get(s.Context(), "cacerts", metav1.GetOptions{})
-		if err == nil && secret.Labels[meshv1alpha1.MeshLabel] != Mesh {
-			err = fmt.Errorf("the Secret there is labelled %v", secret.Labels)
+	roots := map[string][]byte{}
+	var group errgroup.Group
+	for _, name := range names {
+		m := s.Mesh.Members[name]
+		s.Await("Secret cacerts of "+Mesh+" is in "+name, func() error {
+			secret, err := m.Core.CoreV1().Secrets(istiolab.Namespace).Get(s.Context(), "cacerts", metav1.GetOptions{})
+			if err == nil && secret.Labels[meshv1alpha1.MeshLabel] != Mesh {
+				err = fmt.Errorf("the Secret there is labelled %v", secret.Labels)
+			}
+			if err == nil {
+				roots[name] = secret.Data["root-cert.pem"]
+			}
+			return err
+		})
+		if trusted, err := m.Istiod.TrustedRoots(s.Context(), "default"); err != nil || !bytes.Equal(trusted, roots[name]) {
+			group.Go(func() error { return m.RestartIstiod(s.Context()) })
 		}
-		if err == nil {
-			roots = secret.Data["root-cert.pem"]
-		}
-		return err
-	})
-	if trusted, err := m.Istiod.TrustedRoots(s.Context(), "default"); err == nil && bytes.Equal(trusted, roots) {
-		return
 	}
-	if err := m.RestartIstiod(s.Context()); err != nil {
+	if err := group.Wait(); err != nil {
 		s.Fatal(err)
 	}
-	s.Await("istiod of "+name+" has the root of "+Mesh, func() error {
-		trusted, err := m.Istiod.TrustedRoots(s.Context(), "default")
-		if err == nil && !bytes.Equal(trusted, roots) {
-			err = fmt.Errorf("it trusts\n%s, want\n%s", trusted, roots)
-		}
-		return err
-	})
+	for _, name := range names {
+		s.Await("istiod of "+name+" has the root of "+Mesh, func() error {
+			trusted, err := s.Mesh.Members[name].Istiod.TrustedRoots(s.Context(), "default")
+			if err == nil && !bytes.Equal(trusted, roots[name]) {
+				err = fmt.Errorf("it trusts\n%s, want\n%s", trusted, roots[name])
+			}
+			return err
+		})
+	}
 }
 
 // WithoutCA makes istiods have a CA of their own, as after an installation without

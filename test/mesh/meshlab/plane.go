@@ -147,7 +147,7 @@ func (p *plane) identity(ctx context.Context, namespace, serviceAccount string) 
 	if there, ok := p.identities[key]; ok {
 		return there.Identity, nil
 	}
-	identity, err := traffic.NewShortIdentity(ctx, p.member.Istiod, namespace, serviceAccount, CertificateLifetime)
+	identity, err := traffic.NewShortIdentity(ctx, p.member, namespace, serviceAccount, CertificateLifetime)
 	if err != nil {
 		return nil, err
 	}
@@ -161,10 +161,9 @@ func (p *plane) identity(ctx context.Context, namespace, serviceAccount string) 
 
 // connect is a proxy of the member. The plane is locked.
 func (p *plane) connect(node ads.Node) (*ads.Client, error) {
-	istiod := p.member.Istiod
 	node.IP, node.ClusterID, node.Network = "10.9.9.9", p.member.Name, p.network
 	return ads.Connect(context.Background(), node, func(ctx context.Context) (*grpc.ClientConn, error) {
-		return istiod.Dial(ctx, node.Namespace, node.ServiceAccount)
+		return p.member.Dial(ctx, node.Namespace, node.ServiceAccount)
 	})
 }
 
@@ -206,7 +205,7 @@ func (p *plane) locality(ctx context.Context) (region, zone string, err error) {
 
 // NewCertificate is what the member's istiod gives to a workload now.
 func (m *Member) NewCertificate(ctx context.Context) (*istiolab.Certificate, error) {
-	identity, err := traffic.NewShortIdentity(ctx, m.Istiod, "default", "default", CertificateLifetime)
+	identity, err := traffic.NewShortIdentity(ctx, m, "default", "default", CertificateLifetime)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,9 @@ func (l *Lab) report() string {
 	var out strings.Builder
 	for _, name := range Names {
 		m := l.Members[name]
-		fmt.Fprintln(&out, m.Istiod.LogTail(25))
+		for _, istiod := range m.Istiods() {
+			fmt.Fprintln(&out, istiod.LogTail(25))
+		}
 		m.plane.mu.Lock()
 		fmt.Fprintf(&out, "--- plane of %s: network %s, gateway at %q, given %q, %d servers, cut off: %v, failed: %v\n",
 			name, m.plane.network, m.plane.listens(), m.plane.ip, len(m.plane.servers), m.plane.cut, m.plane.failed)

@@ -1,16 +1,11 @@
 package tokens
 
 import (
-	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh"
@@ -27,40 +22,6 @@ func (m *moved) Now() time.Time { return m.RealClock.Now().Add(time.Duration(m.b
 
 func (m *moved) Since(t time.Time) time.Duration { return m.Now().Sub(t) }
 
-// takeOver runs the mesh part of a member's agent in this process, with its own
-// credentials and another clock, while the agent itself is held still.
-func takeOver(s *meshlab.Session, name string, time clock.WithTicker) (giveBack func()) {
-	s.Helper()
-	thaw := s.Freeze("agent-" + name)
-	federation, err := clientcmd.BuildConfigFromFlags("", s.Path("agents", name, "federation.kubeconfig"))
-	require.NoError(s, err)
-	member := rest.CopyConfig(shared.Members[name].Config)
-	federationHTTP, err := rest.HTTPClientFor(federation)
-	require.NoError(s, err)
-	memberHTTP, err := rest.HTTPClientFor(member)
-	require.NoError(s, err)
-	nodes, err := metadata.NewForConfigAndClient(member, memberHTTP)
-	require.NoError(s, err)
-	agent, err := mesh.New(mesh.Options{
-		Cluster: name, Federation: federation, FederationHTTP: federationHTTP, Member: member, MemberHTTP: memberHTTP, Metadata: nodes,
-		Admit: func(context.Context) error { return nil }, Refused: func() bool { return false }, Clock: time,
-	})
-	require.NoError(s, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	done.Go(func() { agent.Run(ctx) })
-	var once sync.Once
-	giveBack = func() {
-		once.Do(func() {
-			cancel()
-			done.Wait()
-			thaw()
-		})
-	}
-	s.Cleanup(giveBack)
-	return giveBack
-}
-
 // TestATokenIsRenewedAtHalfOfItsLife: six of ten minutes go by in eu.
 func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
 	s := shared.Begin(t)
@@ -72,7 +33,7 @@ func TestATokenIsRenewedAtHalfOfItsLife(t *testing.T) {
 	begin := time.Now()
 
 	now := &moved{}
-	giveBack := takeOver(s, "eu", now)
+	giveBack := s.TakeOver("eu", func(o *mesh.Options) { o.Clock = now })
 	now.by.Store(int64(6 * time.Minute))
 	peers := meshlab.Others("eu")
 	for _, peer := range peers {

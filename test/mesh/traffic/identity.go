@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
 )
 
@@ -23,10 +25,15 @@ var alpn = []string{"istio"}
 // ErrIdentity says that the other side is not whom istiod named.
 var ErrIdentity = errors.New("wrong identity")
 
+// Dialer connects to an istiod as a pod of a ServiceAccount does.
+type Dialer interface {
+	Dial(ctx context.Context, namespace, serviceAccount string) (*grpc.ClientConn, error)
+}
+
 // Identity is a ServiceAccount's certificate in one cluster, and the roots that
 // its istiod tells to trust.
 type Identity struct {
-	istiod                    *istiolab.Istiod
+	istiod                    Dialer
 	namespace, serviceAccount string
 	lifetime                  time.Duration
 
@@ -37,12 +44,12 @@ type Identity struct {
 }
 
 // NewIdentity gets a certificate from the CA of an istiod, for an hour.
-func NewIdentity(ctx context.Context, istiod *istiolab.Istiod, namespace, serviceAccount string) (*Identity, error) {
+func NewIdentity(ctx context.Context, istiod Dialer, namespace, serviceAccount string) (*Identity, error) {
 	return NewShortIdentity(ctx, istiod, namespace, serviceAccount, time.Hour)
 }
 
 // NewShortIdentity is NewIdentity with another lifetime of its certificates.
-func NewShortIdentity(ctx context.Context, istiod *istiolab.Istiod, namespace, serviceAccount string, lifetime time.Duration) (*Identity, error) {
+func NewShortIdentity(ctx context.Context, istiod Dialer, namespace, serviceAccount string, lifetime time.Duration) (*Identity, error) {
 	i := &Identity{istiod: istiod, namespace: namespace, serviceAccount: serviceAccount, lifetime: lifetime}
 	return i, i.Renew(ctx)
 }
@@ -84,11 +91,11 @@ func (i *Identity) Renew(ctx context.Context) error {
 	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 	signed, err := istiolab.Sign(ctx, conn, csr, i.lifetime)
 	if err != nil {
-		return fmt.Errorf("certificate of %s/%s from istiod of %s: %w", i.namespace, i.serviceAccount, i.istiod.Cluster, err)
+		return fmt.Errorf("certificate of %s/%s: %w", i.namespace, i.serviceAccount, err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(signed.Roots) {
-		return fmt.Errorf("istiod of %s names no root", i.istiod.Cluster)
+		return fmt.Errorf("certificate of %s/%s: istiod names no root", i.namespace, i.serviceAccount)
 	}
 	certificate := tls.Certificate{PrivateKey: key, Leaf: signed.Chain[0]}
 	for _, c := range signed.Chain {

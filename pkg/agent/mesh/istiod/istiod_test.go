@@ -268,11 +268,11 @@ func TestLocate(t *testing.T) {
 		want     Location
 		err      error
 	}{
-		"InCluster":  {reason: "By its name.", services: []corev1.Service{service("istiod", "default")}, want: Location{"istiod.istio-system.svc:15012", "istiod.istio-system.svc:15014"}},
-		"Default":    {reason: "The revision that is used without a label.", services: []corev1.Service{service("istiod-a", "a"), service("istiod", "default")}, want: Location{"istiod.istio-system.svc:15012", "istiod.istio-system.svc:15014"}},
-		"NoRevision": {reason: "As installed before revisions.", services: []corev1.Service{service("istiod-a", "a"), service("istiod-z", "")}, want: Location{"istiod-z.istio-system.svc:15012", "istiod-z.istio-system.svc:15014"}},
-		"First":      {reason: "Always the same one.", services: []corev1.Service{service("istiod-b", "b"), service("istiod-a", "a")}, want: Location{"istiod-a.istio-system.svc:15012", "istiod-a.istio-system.svc:15014"}},
-		"Outside":    {reason: "Where the load balancer is.", services: []corev1.Service{service("istiod", "", balanced)}, outside: true, want: Location{"1.2.3.4:15012", "1.2.3.4:15014"}},
+		"InCluster":  {reason: "By its name.", services: []corev1.Service{service("istiod", "default")}, want: Location{Secure: "istiod.istio-system.svc:15012", Monitoring: "istiod.istio-system.svc:15014"}},
+		"Default":    {reason: "The revision that is used without a label.", services: []corev1.Service{service("istiod-a", "a"), service("istiod", "default")}, want: Location{Secure: "istiod.istio-system.svc:15012", Monitoring: "istiod.istio-system.svc:15014"}},
+		"NoRevision": {reason: "As installed before revisions.", services: []corev1.Service{service("istiod-a", "a"), service("istiod-z", "")}, want: Location{Secure: "istiod-z.istio-system.svc:15012", Monitoring: "istiod-z.istio-system.svc:15014"}},
+		"First":      {reason: "Always the same one.", services: []corev1.Service{service("istiod-b", "b"), service("istiod-a", "a")}, want: Location{Secure: "istiod-a.istio-system.svc:15012", Monitoring: "istiod-a.istio-system.svc:15014"}},
+		"Outside":    {reason: "Where the load balancer is.", services: []corev1.Service{service("istiod", "", balanced)}, outside: true, want: Location{Secure: "1.2.3.4:15012", Monitoring: "1.2.3.4:15014"}},
 		"NotOutside": {reason: "Names of the cluster mean nothing there.", services: []corev1.Service{service("istiod", "")}, outside: true, err: ErrNoAddress},
 		"ByNumber":   {reason: "The port has another name, and there is no other.", services: []corev1.Service{service("istiod", "", numbered)}, want: Location{Secure: "istiod.istio-system.svc:15012"}},
 		"NoPort":     {reason: "It is something else.", services: []corev1.Service{service("istiod", "", none)}, err: ErrNoAddress},
@@ -290,15 +290,17 @@ func TestLocate(t *testing.T) {
 func TestReady(t *testing.T) {
 	var all []Slice
 	require.NoError(t, json.Unmarshal([]byte(`[
-		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.1"], "conditions": {}}, {"addresses": ["10.0.0.3"], "conditions": {"ready": false}}],
+		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}, "targetRef": {"kind": "Pod", "name": "istiod-b"}}, {"addresses": ["10.0.0.1"], "conditions": {}}, {"addresses": ["10.0.0.3"], "conditions": {"ready": false}}],
 		 "ports": [{"name": "https-dns", "port": 15012}, {"name": "http-monitoring", "port": 15014}]},
-		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}}, {"addresses": ["fd00::1"]}], "ports": [{"name": "https-dns", "port": 15012}]},
+		{"endpoints": [{"addresses": ["10.0.0.2"], "conditions": {"ready": true}, "targetRef": {"kind": "Pod", "name": "istiod-b"}}, {"addresses": ["fd00::1"]}], "ports": [{"name": "https-dns", "port": 15012}]},
+		{"endpoints": [{"addresses": ["fd00::2"], "targetRef": {"kind": "Pod", "name": "istiod-b"}}], "ports": [{"name": "https-dns", "port": 15012}, {"name": "http-monitoring", "port": 15014}]},
 		{"endpoints": [{"addresses": ["10.0.0.9"]}], "ports": [{"name": "https-webhook", "port": 15017}]}
 	]`), &all))
-	var secure []string
+	var secure, known []string
 	for _, at := range Ready(all) {
-		secure = append(secure, at.Secure)
+		secure, known = append(secure, at.Secure), append(known, at.String())
 	}
 	assert.Equal(t, []string{"10.0.0.1:15012", "10.0.0.2:15012", "[fd00::1]:15012"}, secure, "each that is ready, once, in order")
+	assert.Equal(t, []string{"10.0.0.1:15012", "istiod-b", "[fd00::1]:15012"}, known, "by the pod's name, or else its address")
 	assert.Empty(t, Ready(nil))
 }

@@ -1,6 +1,7 @@
 package istiod
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,7 +36,12 @@ type Location struct {
 	Secure string
 	// Monitoring is the host:port of the version; empty when there is none.
 	Monitoring string
+	// Name is that of its pod; empty when it is not known.
+	Name string
 }
+
+// String is what people know an istiod by.
+func (l Location) String() string { return cmp.Or(l.Name, l.Secure) }
 
 // Locate finds the istiod of a cluster among the Services with Selector: that of the
 // revision default, or else of no revision, or else the first by name. Outside says
@@ -111,6 +117,7 @@ type Slice struct {
 	Endpoints []struct {
 		Addresses  []string
 		Conditions struct{ Ready *bool }
+		TargetRef  *struct{ Name string }
 	}
 	Ports []struct {
 		Name *string
@@ -143,9 +150,19 @@ func Ready(all []Slice) []Location {
 			if monitoring != 0 {
 				at.Monitoring = net.JoinHostPort(e.Addresses[0], strconv.Itoa(int(monitoring)))
 			}
+			if e.TargetRef != nil {
+				at.Name = e.TargetRef.Name
+			}
 			found[at.Secure] = at
 		}
 	}
 	locations := slices.SortedFunc(maps.Values(found), func(a, b Location) int { return strings.Compare(a.Secure, b.Secure) })
+	// One in a cluster of two families of addresses is there with both.
+	pods := map[string]bool{}
+	locations = slices.DeleteFunc(locations, func(l Location) bool {
+		again := l.Name != "" && pods[l.Name]
+		pods[l.Name] = true
+		return again
+	})
 	return locations[:min(len(locations), maxReplicas)]
 }
