@@ -36,7 +36,7 @@ func TestLeaving(t *testing.T) {
 	if f.members["us"].Network() == "" || !f.members["us"].Has("Service", "istio-system", "istio-eastwestgateway") {
 		t.Fatal("it is cleaned while ap reads it")
 	}
-	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable); c.Reason != "Leaving" || !strings.Contains(c.Message, "cluster ap has not let go") {
+	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable); c.Reason != "Leaving" || !strings.Contains(c.Message, "let go of it: cluster ap (it still has the remote secret)") {
 		t.Errorf("condition: %+v", c)
 	}
 	f.cut["ap"] = false
