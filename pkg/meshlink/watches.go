@@ -104,7 +104,10 @@ func (w *watches) ofMembers() handler.EventHandler {
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			q.AddAfter(requestFor(e.ObjectNew.GetName()), gather)
 		},
-		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, q queue) { w.all(ctx, q, gather, every) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			q.AddAfter(requestFor(e.Object.GetName()), gather)
+			w.all(ctx, q, gather, every)
+		},
 	}
 }
 

@@ -32,7 +32,7 @@ func TestCanClean(t *testing.T) {
 		"JustLost": {reason: "us may come back any moment.", peers: []*Cluster{reads("us", "sha256:1", ago(time.Minute))}, want: []Holding{{Cluster: "us", Why: "it still has the remote secret"}}},
 		"Lost":     {reason: "Nobody waits for us for ever.", peers: []*Cluster{reads("us", "sha256:1", ago(hold))}},
 		"Istiod":   {reason: "The secret is gone, and istiod goes on with what it had.", peers: []*Cluster{reads("us", "", nil, says(lately, "istiod reads it"))}, want: []Holding{{Cluster: "us", Why: "istiod reads it", Until: minute}}},
-		"Silent":   {reason: "An istiod that does not answer is not waited for for ever.", peers: []*Cluster{reads("us", "", nil, says(epoch.Add(-hold), "no answer"))}},
+		"Silent":   {reason: "An istiod that does not answer is not waited for without end.", peers: []*Cluster{reads("us", "", nil, says(epoch.Add(-hold), "no answer"))}},
 		"Timeless": {reason: "An agent that does not say since when gets no hold time.", peers: []*Cluster{reads("us", "", nil, meshv1alpha1.Proof{Step: meshv1alpha1.StepSynced})}},
 	}
 	for name, tc := range cases {
