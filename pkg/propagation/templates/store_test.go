@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata/fake"
+	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
@@ -147,6 +149,39 @@ func TestForget(t *testing.T) {
 	s.Revive(ResourceOfCRD("others.apps"))
 	s.Revive(ResourceOfCRD("deployments.apps"))
 	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "watched anew")
+}
+
+// A CustomResourceDefinition that moves to another version: discovery gives the old
+// one for a while, after the news of the change and after the API server has ended it.
+func TestMovesToTheVersionThatIsServed(t *testing.T) {
+	gk := schema.GroupKind{Group: "example.io", Kind: "Thing"}
+	v1, v2 := gk.WithVersion("v1"), gk.WithVersion("v2")
+	scheme := fake.NewTestScheme()
+	require.NoError(t, metav1.AddMetaToScheme(scheme))
+	client := fake.NewSimpleMetadataClient(scheme, object(v2, "default", "two", "p", true))
+	var looks atomic.Int32
+	client.PrependReactor("list", "things", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		if a.GetResource().Version == "v2" {
+			return false, nil, nil
+		}
+		looks.Add(1)
+		return true, nil, apierrors.NewNotFound(a.GetResource().GroupResource(), "")
+	})
+	s := NewStore(client, NewMapper(func() (meta.RESTMapper, error) {
+		gvk := v1
+		if looks.Load() >= 2 {
+			gvk = v2
+		}
+		mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{gvk.GroupVersion()})
+		mapper.Add(gvk, meta.RESTScopeNamespace)
+		return mapper, nil
+	}), func(o metav1.Object) string { return o.GetAnnotations()["claim"] })
+	start(t, s)
+	mapping, err := s.Ensure(gk)
+	require.NoError(t, err)
+	require.Equal(t, "v1", mapping.Resource.Version)
+	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "what is served in the other version is seen")
+	assert.Equal(t, int32(2), looks.Load(), "with a pause after each")
 }
 
 func TestMapperForgets(t *testing.T) {

@@ -232,7 +232,7 @@ func ready(mesh *meshv1alpha1.Mesh) bool {
 
 // steady has agents look until nothing was written for a while, and gives the
 // revision.
-func (l *lab) steady() int {
+func (l *lab) steady() int64 {
 	l.t.Helper()
 	last, since := fed.Revision(l.t), time.Now()
 	deadline := time.Now().Add(60 * time.Second)

@@ -24,7 +24,7 @@ import (
 func TestWhatAMeshCosts(t *testing.T) {
 	l := newLab(t, "mesh1", "ap", "eu", "us")
 	startMeshlink(t, l.clock)
-	count := func(what string, most int, do func()) {
+	count := func(what string, most int64, do func()) {
 		t.Helper()
 		before, agents := l.steady(), l.writes
 		do()

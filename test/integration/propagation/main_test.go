@@ -7,8 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/controlplane"
@@ -27,10 +29,33 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// startControllers runs what controller-manager runs, until stop is called.
+// startControllers runs what controller-manager runs, until stop is called. No cluster
+// here has an agent; that this is noticed would be a write at a time of its own.
 func startControllers(t *testing.T) (stop func()) {
 	t.Helper()
-	return fed.Controllers(t, func(mgr ctrl.Manager) error { return controlplane.SetupWithManager(mgr, controlplane.Options{}) })
+	opts := controlplane.Options{ClusterGrace: time.Hour}
+	return fed.Controllers(t, func(mgr ctrl.Manager) error { return controlplane.SetupWithManager(mgr, opts) })
+}
+
+// unjoin has a cluster gone when the test ends. Leaving takes controllers seconds, and
+// would be among the writes that the next test counts; so it goes without them.
+func unjoin(t *testing.T, c *clusterv1alpha1.Cluster) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		require.NoError(t, client.IgnoreNotFound(fed.Delete(ctx, c)))
+		eventually(t, func() bool {
+			err := fed.Get(ctx, client.ObjectKeyFromObject(c), c)
+			if err == nil {
+				c.Finalizers = nil
+				err = fed.Update(ctx, c)
+			}
+			if !apierrors.IsConflict(err) {
+				require.NoError(t, client.IgnoreNotFound(err))
+			}
+			return apierrors.IsNotFound(err)
+		}, "cluster %s is gone", c.Name)
+	})
 }
 
 // newNamespace makes a namespace for one test.
@@ -39,22 +64,6 @@ func newNamespace(t *testing.T) string {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
 	require.NoError(t, fed.Create(t.Context(), ns))
 	return ns.Name
-}
-
-// quiet is longer than the API server holds reports back to fold them.
-const quiet = 3 * time.Second
-
-// settled is the revision once nothing has been written for a while.
-func settled(t *testing.T) int {
-	t.Helper()
-	last, since := fed.Revision(t), time.Now()
-	require.Eventually(t, func() bool {
-		if now := fed.Revision(t); now != last {
-			last, since = now, time.Now()
-		}
-		return time.Since(since) > quiet
-	}, 30*time.Second, 50*time.Millisecond, "writes go on")
-	return last
 }
 
 func eventually(t *testing.T, condition func() bool, what string, args ...any) {

@@ -110,7 +110,7 @@ func TestClaimInAdmissionCostsThreeWrites(t *testing.T) {
 	startControllers(t)
 	ns := newNamespace(t)
 	create(t, policy(ns, "p", deployments))
-	before := settled(t)
+	before := fed.Settled(t)
 
 	web := deployment(ns, "web")
 	create(t, web)
@@ -118,7 +118,7 @@ func TestClaimInAdmissionCostsThreeWrites(t *testing.T) {
 	b := bindingOf(t, web, exists)
 	assert.Equal(t, int32(3), b.Spec.Replicas)
 	assert.Equal(t, web.UID, b.Spec.Resource.UID)
-	assert.Equal(t, 3, settled(t)-before, "template, binding, event")
+	assert.Len(t, fed.Writes(t, before), 3, "template, binding, event")
 	assert.Equal(t, []string{"ApplyPolicySucceed"}, reasons(t, web))
 }
 
@@ -127,12 +127,11 @@ func TestLateClaimCostsThreeWrites(t *testing.T) {
 	ns := newNamespace(t)
 	web, other := deployment(ns, "web"), deployment(ns, "other")
 	create(t, web, other)
-	settled(t)
-	before := settled(t)
+	before := fed.Settled(t)
 
 	create(t, policy(ns, "p", policyv1alpha1.ResourceSelector{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}))
 	bindingOf(t, web, exists)
-	assert.Equal(t, 4, settled(t)-before, "policy, claim, binding, event")
+	assert.Len(t, fed.Writes(t, before), 4, "policy, claim, binding, event")
 	assert.Empty(t, holder(t, other))
 }
 
@@ -147,14 +146,14 @@ func TestPolicyEditCostsOneWritePerTemplate(t *testing.T) {
 		create(t, all[i])
 		bindingOf(t, all[i], exists)
 	}
-	before := settled(t)
+	before := fed.Settled(t)
 	update(t, p, func(p *policyv1alpha1.PropagationPolicy) {
 		p.Spec.Placement.ClusterAffinity = &policyv1alpha1.ClusterAffinity{ClusterNames: []string{"eu"}}
 	})
 	for _, d := range all {
 		bindingOf(t, d, func(b *workv1alpha2.ResourceBinding) bool { return b.Spec.Placement.ClusterAffinity != nil })
 	}
-	assert.Equal(t, 1+len(all), settled(t)-before, "the policy, and each binding once")
+	assert.Len(t, fed.Writes(t, before), 1+len(all), "the policy, and each binding once")
 }
 
 func TestScaleReachesTheBinding(t *testing.T) {
@@ -254,10 +253,10 @@ func TestRestartWritesNothing(t *testing.T) {
 		create(t, d)
 		report(t, d, `{"replicas":1,"readyReplicas":1,"generation":1,"observedGeneration":1,"resourceTemplateGeneration":1}`)
 	}
-	before := settled(t)
+	before := fed.Settled(t)
 	stop()
 	startControllers(t)
-	assert.Zero(t, settled(t)-before)
+	assert.Empty(t, fed.Writes(t, before))
 }
 
 // report does what scheduler and agent would: the Deployment goes to cluster eu,
@@ -297,9 +296,9 @@ func TestStatusComesBack(t *testing.T) {
 		said := reasons(t, web)
 		return slices.Contains(said, "SyncSucceed") && slices.Contains(said, "AggregateStatusSucceed")
 	}, "events")
-	before := settled(t)
+	before := fed.Settled(t)
 	report(t, web, `{"replicas":3,"readyReplicas":3,"availableReplicas":3,"updatedReplicas":3,"generation":1,"observedGeneration":1,"resourceTemplateGeneration":1}`)
-	assert.Zero(t, settled(t)-before, "the same report again costs nothing")
+	assert.Empty(t, fed.Writes(t, before), "the same report again costs nothing")
 }
 
 func TestKindsThatComeLater(t *testing.T) {

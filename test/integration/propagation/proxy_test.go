@@ -62,10 +62,11 @@ func proxied(t *testing.T, name string) string {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       clusterv1alpha1.ClusterSpec{SyncMode: clusterv1alpha1.Pull, APIEndpoint: member.URL, SecretRef: ref, ImpersonatorSecretRef: ref},
 	}
-	for _, obj := range []client.Object{secret, cluster} {
-		require.NoError(t, fed.Create(t.Context(), obj))
-		t.Cleanup(func() { _ = fed.Delete(context.WithoutCancel(t.Context()), obj) })
-	}
+	create(t, secret, cluster)
+	t.Cleanup(func() {
+		assert.NoError(t, client.IgnoreNotFound(fed.Delete(context.WithoutCancel(t.Context()), secret)))
+	})
+	unjoin(t, cluster)
 	return "/apis/cluster.karmada.io/v1alpha1/clusters/" + name + "/proxy"
 }
 
