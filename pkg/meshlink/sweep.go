@@ -137,8 +137,11 @@ func (i *inputs) Remains(ctx context.Context, mesh string) (bool, error) {
 // the moment answers that nothing is found, too; that is an error.
 func absent(ctx context.Context, live client.Reader, name string) (bool, error) {
 	err := live.Get(ctx, client.ObjectKey{Name: name}, &meshv1alpha1.Mesh{})
-	if apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
-		return true, nil
+	status := apierrors.APIStatus(nil)
+	if apierrors.IsNotFound(err) && errors.As(err, &status) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		if details := status.Status().Details; details != nil && details.Name == name {
+			return true, nil
+		}
 	}
 	return false, err
 }

@@ -188,6 +188,7 @@ func TestAbsent(t *testing.T) {
 		"There":     {},
 		"NotThere":  {err: apierrors.NewNotFound(meshes, "mesh1"), absent: true},
 		"NotServed": {err: apierrors.NewGenericServerResponse(http.StatusNotFound, "get", meshes, "mesh1", "404 page not found", 0, true), fails: true},
+		"Nameless":  {err: apierrors.NewGenericServerResponse(http.StatusNotFound, "get", schema.GroupResource{}, "", "", 0, false), fails: true},
 		"Away":      {err: apierrors.NewServiceUnavailable("away"), fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {

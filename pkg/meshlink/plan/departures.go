@@ -131,6 +131,25 @@ func (r *round) leavingWords(c *cluster) (reason, message string) {
 	return reason, why + "; its agent takes back what was written into it"
 }
 
+// waitedFor is what one of the clusters waits for that leave, preferably for a person; empty
+// when none does.
+func (r *round) waitedFor() string {
+	var found string
+	for _, c := range r.clusters {
+		if c.phase != leaving || c.left {
+			continue
+		}
+		reason, message := r.leavingWords(c)
+		if found == "" || reason == names.ConditionDeletionsHeld {
+			found = ". " + message
+		}
+		if reason == names.ConditionDeletionsHeld {
+			break
+		}
+	}
+	return found
+}
+
 // leftCondition is what the agent says of how far it is, about the MeshMember as it is;
 // nil while it does not.
 func (c *cluster) leftCondition() *metav1.Condition {

@@ -95,6 +95,23 @@ func (f *federation) hold(name string, held bool) {
 	f.fleet[name], f.members[name].Held = c, held
 }
 
+// TestDeletionNamesWhoIsWaitedFor: a person looks at the Mesh first.
+func TestDeletionNamesWhoIsWaitedFor(t *testing.T) {
+	f := ready3(t, nil)
+	f.hold("us", true)
+	mesh := f.meshes["mesh1"].DeepCopy()
+	mesh.DeletionTimestamp = &metav1.Time{Time: f.now}
+	f.meshes["mesh1"] = mesh
+	for range 10 {
+		f.everybody()
+	}
+	if why := f.why("mesh1"); why.Reason != "Deleting" || !strings.Contains(why.Message, "kubectl annotate cluster us") {
+		t.Errorf("it does not: %+v", why)
+	}
+	f.hold("us", false)
+	f.until("it is gone", func() bool { return f.meshes["mesh1"] == nil })
+}
+
 // TestLeavingWithDeletionsThatAreHeld: the Mesh names the agent that waits for a person,
 // and what the person has to do, and goes on when it is done.
 func TestLeavingWithDeletionsThatAreHeld(t *testing.T) {

@@ -111,6 +111,9 @@ func TestDeletionOfALostCluster(t *testing.T) {
 	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable); !strings.Contains(c.Message, "delete Cluster us") || f.cleaned("us") {
 		t.Fatalf("condition: %+v", c)
 	}
+	if why := f.why("mesh1"); why.Reason != "Deleting" || !strings.Contains(why.Message, "delete Cluster us") {
+		t.Errorf("the Mesh does not name it: %+v", why)
+	}
 	c := f.fleet["us"].DeepCopy()
 	c.DeletionTimestamp = &metav1.Time{Time: f.now}
 	f.fleet["us"] = c

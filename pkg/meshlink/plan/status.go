@@ -254,7 +254,7 @@ var steps = []meshv1alpha1.LinkStep{
 func (r *round) problems(status *meshv1alpha1.MeshStatus) []problem {
 	var all []problem
 	if r.deleting() {
-		all = append(all, problem{"Deleting", "the Mesh is being deleted; its clusters leave it"})
+		all = append(all, problem{"Deleting", "the Mesh is being deleted; its clusters leave it" + r.waitedFor()})
 	}
 	if r.affinity != nil {
 		all = append(all, problem{"InvalidAffinity", fmt.Sprintf("spec.clusterAffinity: %v", r.affinity)})
