@@ -3,7 +3,6 @@ package mesh
 import (
 	"fmt"
 	"net"
-
 	"testing"
 
 	"github.com/stretchr/testify/assert"
