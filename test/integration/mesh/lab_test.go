@@ -47,6 +47,11 @@ func newLab(t *testing.T, mesh string, clusters ...string) *lab {
 		l.members[name] = m
 		t.Cleanup(func() {
 			l.unjoin(name)
+			// What is in it is deleted by and by, and would be among the writes that
+			// the next test counts.
+			require.Eventually(t, func() bool {
+				return apierrors.IsNotFound(fed.Get(context.WithoutCancel(t.Context()), client.ObjectKeyFromObject(ns), ns))
+			}, time.Minute, 50*time.Millisecond, "namespace %s is gone", ns.Name)
 		})
 	}
 	return l
