@@ -33,6 +33,10 @@ const (
 // write itself.
 const AgentAnnotationPrefix = "agent.flotilla.io/"
 
+// ConditionDeletionsHeld is True on a Cluster whose agent waits for a person to confirm
+// deletions; its message has the command that does.
+const ConditionDeletionsHeld = "DeletionsHeld"
+
 // The claim of a policy on a template, repeated on its binding.
 const (
 	// PropagationPolicyPermanentIDLabel holds the id of the claiming

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,8 +163,19 @@ func (a *Agent) wireMesh() (err error) {
 		Federation: unlimited(a.opts.Federation), FederationHTTP: a.connected[0],
 		Member: unlimited(a.opts.Member), MemberHTTP: a.connected[1], Metadata: a.metadata,
 		InCluster: a.opts.InCluster, NoLocalities: a.opts.NoMeshLocalities, Admit: a.admission.admit, Refused: a.admission.wrong, Clock: clock.RealClock{},
+		Brought: a.brought,
 	})
 	return err
+}
+
+// brought are the works with a prefix of which something may be in the member, and whether that waits
+// for a person.
+func (a *Agent) brought(prefix string) (works []string, held bool) {
+	works, held = a.engine.Remaining(prefix)
+	orphans := a.intake.heldOrphans(prefix)
+	works = append(works, orphans...)
+	slices.Sort(works)
+	return slices.Compact(works), held || len(orphans) > 0
 }
 
 // serveFor tells the engine whose works these are.
@@ -452,7 +464,7 @@ func (a *Agent) observed() heartbeat.Observed {
 	out.Conditions[ConditionIdentity] = a.identityCondition()
 	select {
 	case <-a.scan:
-		out.Conditions[ConditionDeletionsHeld] = a.intake.heldCondition(a.opts.ClusterName)
+		out.Conditions[names.ConditionDeletionsHeld] = a.intake.heldCondition(a.opts.ClusterName)
 	default: // what was held before this start may still be
 	}
 	if snapshot := a.kinds.Snapshot(); snapshot != nil {

@@ -181,12 +181,15 @@ func TestGuardHoldsShortLists(t *testing.T) {
 	}
 	e.start()
 	e.eventually("the deletions are held", func() bool {
-		c := e.condition(ConditionDeletionsHeld)
+		c := e.condition(names.ConditionDeletionsHeld)
 		return c != nil && c.Status == metav1.ConditionTrue
 	})
 	require.Equal(t, 10, e.configMaps())
-	c := e.condition(ConditionDeletionsHeld)
+	c := e.condition(names.ConditionDeletionsHeld)
 	require.Contains(t, c.Message, "8 objects")
+	there, held := e.agent.brought("cm-")
+	require.Len(t, there, 10, "a mesh that the cluster leaves is told what it still has")
+	require.True(t, held)
 
 	e.unwork("cm-9") // asked for
 	e.eventually("a single deletion goes through", func() bool { return e.configMaps() == 9 })
@@ -218,7 +221,10 @@ func TestGuardHoldsShortLists(t *testing.T) {
 
 	e.confirmDeletions()
 	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 21 })
-	e.eventually("the condition goes", func() bool { return e.condition(ConditionDeletionsHeld) == nil })
+	e.eventually("the condition goes", func() bool { return e.condition(names.ConditionDeletionsHeld) == nil })
+	there, held = e.agent.brought("cm-")
+	require.Equal(t, []string{"cm-8"}, there)
+	require.False(t, held)
 	e.eventually("and the used annotation", func() bool { return e.fed.Get(clusters, "", "eu").GetAnnotations()[ConfirmDeletionsAnnotation] == "" })
 }
 
@@ -266,7 +272,7 @@ func TestOtherFederationIsRefused(t *testing.T) {
 	e.start()
 	e.applied("new")
 	e.eventually("the condition goes", func() bool { return e.condition(ConditionFederationAccepted) == nil })
-	e.eventually("what the other one brought is held", func() bool { return e.condition(ConditionDeletionsHeld) != nil })
+	e.eventually("what the other one brought is held", func() bool { return e.condition(names.ConditionDeletionsHeld) != nil })
 	require.Equal(t, 4, e.configMaps())
 	e.confirmDeletions()
 	e.eventually("confirmed deletions are carried out", func() bool { return e.configMaps() == 1 })
@@ -296,9 +302,15 @@ func TestJoiningAgainDeletesNothing(t *testing.T) {
 			}
 			e.start()
 			e.eventually("what no list names is held", func() bool {
-				c := e.condition(ConditionDeletionsHeld)
+				c := e.condition(names.ConditionDeletionsHeld)
 				return c != nil && strings.Contains(c.Message, "3 objects")
 			})
+			there, held := e.agent.brought("cm-")
+			require.Equal(t, []string{"cm-0", "cm-1", "cm-2"}, there, "as works or as orphans")
+			require.True(t, held)
+			there, held = e.agent.brought("mesh.")
+			require.Empty(t, there)
+			require.False(t, held)
 			e.work("cm-1", nil, configMap("cm-1", "again"))
 			e.eventually("a work that is scheduled again takes its object up", func() bool {
 				value, _, _ := unstructured.NestedString(e.member.Get(fakekube.ConfigMaps, "default", "cm-1").Object, "data", "key")
@@ -312,7 +324,7 @@ func TestJoiningAgainDeletesNothing(t *testing.T) {
 			e.start()
 			e.applied("cm-1")
 			e.eventually("the others are still held", func() bool {
-				c := e.condition(ConditionDeletionsHeld)
+				c := e.condition(names.ConditionDeletionsHeld)
 				return c != nil && strings.Contains(c.Message, "2 objects")
 			})
 			require.Equal(t, 3, e.configMaps())

@@ -62,7 +62,8 @@ type env struct {
 	fed, member *fakekube.Server
 	opts        Options
 
-	stop func() error
+	agent *Agent // the last that was started
+	stop  func() error
 	// beforeRun is called between the making of an agent and its run. It may be nil.
 	beforeRun func()
 
@@ -114,6 +115,7 @@ func (e *env) start() {
 	e.t.Helper()
 	a, err := New(e.opts)
 	require.NoError(e.t, err)
+	e.agent = a
 	if e.beforeRun != nil {
 		e.beforeRun()
 	}
@@ -241,7 +243,7 @@ func (e *env) condition(kind string) *metav1.Condition {
 // confirmDeletions does what the condition says.
 func (e *env) confirmDeletions() {
 	e.t.Helper()
-	c := e.condition(ConditionDeletionsHeld)
+	c := e.condition(names.ConditionDeletionsHeld)
 	require.NotNil(e.t, c)
 	_, token, _ := strings.Cut(c.Message, ConfirmDeletionsAnnotation+"=")
 	e.fed.Edit(clusters, "", "eu", func(u *unstructured.Unstructured) {

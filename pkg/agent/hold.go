@@ -12,9 +12,7 @@ import (
 )
 
 const (
-	// ConditionDeletionsHeld is True on a Cluster whose agent waits for a person to confirm deletions.
-	ConditionDeletionsHeld = "DeletionsHeld"
-	// ReasonTooMany is its reason.
+	// ReasonTooMany is the reason of the condition DeletionsHeld.
 	ReasonTooMany = "TooManyDeletions"
 	// ConfirmDeletionsAnnotation on the Cluster, with the token of the condition, lets them go.
 	ConfirmDeletionsAnnotation = "agent.flotilla.io/confirm-deletions"
@@ -137,6 +135,18 @@ func (i *intake) holding() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.hold.count() > 0
+}
+
+// heldOrphans are the works, with a prefix, that brought orphans which wait.
+func (i *intake) heldOrphans(prefix string) (works []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, o := range i.hold.orphans {
+		if strings.HasPrefix(o.work, prefix) {
+			works = append(works, o.work)
+		}
+	}
+	return works
 }
 
 // confirm lets go what waits if the token is the one for exactly that.

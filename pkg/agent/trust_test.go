@@ -22,7 +22,7 @@ import (
 
 // held is the token of the condition DeletionsHeld; empty when nothing is held.
 func (e *env) held() string {
-	if c := e.condition(ConditionDeletionsHeld); c != nil && c.Status == metav1.ConditionTrue {
+	if c := e.condition(names.ConditionDeletionsHeld); c != nil && c.Status == metav1.ConditionTrue {
 		_, token, _ := strings.Cut(c.Message, ConfirmDeletionsAnnotation+"=")
 		return token
 	}

@@ -11,50 +11,6 @@ import (
 
 var errNotReady = errors.New("not ready")
 
-// lack is something that a mesh lacks.
-type lack struct {
-	// Cluster it is about, or the link From and To, or neither: the mesh.
-	Cluster string `json:"cluster,omitempty"`
-	From    string `json:"from,omitempty"`
-	To      string `json:"to,omitempty"`
-	// What is missing: a type of condition, or a step.
-	What    string `json:"what"`
-	Reason  string `json:"reason,omitempty"`
-	Message string `json:"message,omitempty"`
-	// Do is what usually helps.
-	Do string `json:"do,omitempty"`
-}
-
-// String is for people.
-func (l *lack) String() string {
-	about := "mesh"
-	switch {
-	case l.Cluster != "":
-		about = "cluster " + l.Cluster
-	case l.From != "":
-		about = l.From + " to " + l.To
-	}
-	return fmt.Sprintf("%s: %s%s%s", about, l.What, after(", ", l.Reason), after(": ", l.Message))
-}
-
-// lacking is everything that a mesh lacks: clusters first, since links follow.
-func lacking(m *meshv1alpha1.Mesh) []lack {
-	var all []lack
-	for i := range m.Status.Clusters {
-		cluster := &m.Status.Clusters[i]
-		if c := notTrue(cluster.Conditions); c != nil {
-			all = append(all, lack{Cluster: cluster.Name, What: c.Type, Reason: c.Reason, Message: c.Message})
-		}
-	}
-	for i := range m.Status.Links {
-		l := &m.Status.Links[i]
-		if l.Phase != meshv1alpha1.LinkReady {
-			all = append(all, lack{From: l.From, To: l.To, What: cellOf(l), Reason: l.Reason, Message: l.Message, Do: wayOut(l)})
-		}
-	}
-	return all
-}
-
 // wayOut is what usually helps where a step is missing for long; docs/mesh.md has more.
 func wayOut(l *meshv1alpha1.MeshLink) string {
 	switch l.Step {
@@ -91,6 +47,8 @@ type meshCheck struct {
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
 	Missing []lack `json:"missing"`
+
+	headline string
 }
 
 func (c *cli) checkMeshes(_ *cluster, meshes []meshv1alpha1.Mesh, output string) error {
@@ -103,6 +61,7 @@ func (c *cli) checkMeshes(_ *cluster, meshes []meshv1alpha1.Mesh, output string)
 			checks[i].Missing = append(checks[i].Missing, lacking(m)...)
 			failed = append(failed, m.Name)
 		}
+		checks[i].headline = headline(m, checks[i].Missing)
 	}
 	if output == "json" {
 		if err := c.sayJSON(struct {
@@ -126,16 +85,16 @@ func (c *cli) sayChecks(checks []meshCheck) {
 	}
 	for i := range checks {
 		check := &checks[i]
-		if check.Ready {
-			c.say("Mesh %s is ready.", check.Name)
-			continue
-		}
-		c.say("Mesh %s is not ready: %s: %s", check.Name, check.Reason, check.Message)
-		for j := range check.Missing {
-			l := &check.Missing[j]
-			c.say("- %s", l.String())
-			if l.Do != "" {
-				c.say("  To do: %s", l.Do)
+		c.say("%s", check.headline)
+		for _, g := range grouped(check.Missing) {
+			for j, line := range g.lines() {
+				if j == 0 {
+					line = "- " + line
+				}
+				c.say("%s", line)
+			}
+			if g.Do != "" {
+				c.say("  To do: %s", g.Do)
 			}
 		}
 	}

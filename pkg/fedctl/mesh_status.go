@@ -53,12 +53,8 @@ func (c *cli) printMeshes(f *cluster, meshes []meshv1alpha1.Mesh, output string)
 }
 
 func (c *cli) printMesh(m *meshv1alpha1.Mesh, now time.Time) error {
-	ready, reason, message := readiness(m)
-	if ready {
-		c.say("Mesh %s is ready.", m.Name)
-	} else {
-		c.say("Mesh %s is not ready: %s: %s", m.Name, reason, message)
-	}
+	all := lacking(m)
+	c.say("%s", headline(m, all))
 	if trust := m.Status.Trust; trust != nil {
 		until := ""
 		if !trust.RootExpires.IsZero() {
@@ -78,10 +74,12 @@ func (c *cli) printMesh(m *meshv1alpha1.Mesh, now time.Time) error {
 			return err
 		}
 	}
-	if all := lacking(m); len(all) > 0 {
+	if len(all) > 0 {
 		c.say("")
-		for i := range all {
-			c.say("%s", all[i].String())
+	}
+	for _, g := range grouped(all) {
+		for _, line := range g.lines() {
+			c.say("%s", line)
 		}
 	}
 	return nil
@@ -124,13 +122,6 @@ func matrix(out io.Writer, status *meshv1alpha1.MeshStatus) error {
 		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
-}
-
-func cellOf(l *meshv1alpha1.MeshLink) string {
-	if l.Phase == meshv1alpha1.LinkReady {
-		return "ok"
-	}
-	return cmp.Or(string(l.Step), string(l.Phase), string(metav1.ConditionUnknown))
 }
 
 func gateways(addresses []meshv1alpha1.GatewayAddress) string {

@@ -3,6 +3,7 @@ package fedctl
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,42 @@ func TestMeshIsNotReady(t *testing.T) {
 			out := newDesk(t, m).types("mesh check mesh1")
 			assert.Equal(t, tt.want == "", out == "$ fedctl mesh check mesh1\nMesh mesh1 is ready.\n", out)
 		})
+	}
+}
+
+// lostMesh is what meshlink says of three clusters of which one is lost, and another cannot
+// be reached: each cause many times.
+func lostMesh() *meshv1alpha1.Mesh {
+	m := readyMesh("mesh3")
+	const lost = "nothing is heard of cluster us, which counts as lost since 2026-01-02T03:04:05Z; "
+	const refused = "does not reach the gateway of cluster ap: 203.0.113.9:15443: connection refused"
+	m.Status.Conditions[0] = said("Ready", "False", "ClusterLost", "link from ap to us, step Member: "+lost+"it comes back by itself once its agent reports (and 5 more)")
+	no := []metav1.Condition{said("Available", "False", "ClusterLost", lost+"what it has stays as it is"), said("Trusted", "True", "InEffect", ""), said("Readable", "False", "TokenEnded", "the token has ended")}
+	m.Status.Clusters = append(m.Status.Clusters, meshv1alpha1.MeshCluster{Name: "us", Network: "network-us", Conditions: no})
+	m.Status.Clusters[1].Conditions = []metav1.Condition{said("Available", "False", "NodesNotLocated", "nodes cannot be patched"), said("GatewayReady", "False", "NoAddress", "it has none")}
+	away := func(from, to string) meshv1alpha1.MeshLink {
+		return meshv1alpha1.MeshLink{From: from, To: to, Phase: "Withdrawn", Step: "Member", Reason: "ClusterLost", Message: lost + "it comes back by itself once its agent reports"}
+	}
+	m.Status.Links = []meshv1alpha1.MeshLink{
+		{From: "ap", To: "eu", Phase: "Pending", Step: "Address", Reason: "NoAddress", Message: "the gateway of cluster eu has no address: it has none"}, away("ap", "us"),
+		{From: "eu", To: "ap", Phase: "Pending", Step: "Probe", Reason: "Unreachable", Message: refused}, away("eu", "us"),
+		{From: "us", To: "ap", Phase: "Pending", Step: "Probe", Reason: "Unreachable", Message: refused}, away("us", "eu"),
+	}
+	return m
+}
+
+// One cause is told once, with the links that wait for it.
+func TestOneCauseIsToldOnce(t *testing.T) {
+	m := lostMesh()
+	out := newDesk(t, m).types("mesh status mesh3")
+	out += newDesk(t, m).types("mesh check mesh3")
+	golden(t, "causes", out)
+	for _, words := range []string{"which counts as lost", "connection refused", "nodes cannot be patched"} {
+		assert.Equal(t, 2, strings.Count(out, words), "%q, by each command:\n%s", words, out)
+	}
+	named := func(l *meshv1alpha1.MeshLink) int { return strings.Count(out, l.From+" to "+l.To) }
+	for i := range m.Status.Links {
+		assert.GreaterOrEqual(t, named(&m.Status.Links[i]), 2, "every link is named: %s to %s", m.Status.Links[i].From, m.Status.Links[i].To)
 	}
 }
 

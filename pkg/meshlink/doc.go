@@ -16,11 +16,15 @@
 //   - Nothing is remembered that a restart would miss. What is kept in memory are the
 //     tokens of readers, which are read again, and when links by placement were asked
 //     for last, which begins anew.
+//   - What a Mesh has left behind that went without its finalizer is taken away in the same
+//     order as if it were deleted. That a Mesh is gone is read live: a cache may not have it
+//     yet. How long it has been gone is in memory, too, and begins anew.
 //   - Tokens and keys are never logged, nor part of an error.
 //
 // # What it costs while there is no Mesh
 //
-// Two watches of empty lists, Mesh and MeshMember. Clusters and ResourceBindings are
+// Two watches of empty lists, Mesh and MeshMember, and at the start one look whether there
+// are Works of a Mesh that is gone. Clusters and ResourceBindings are
 // watched by other controllers anyway, through the same cache. Works are followed from
 // when there is a first Mesh, by their label. Secrets are never watched: those with
 // roots are read at each look, those with tokens when a MeshMember names one that is

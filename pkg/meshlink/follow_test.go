@@ -55,7 +55,7 @@ func (s *stub) List(_ context.Context, list client.ObjectList, opts ...client.Li
 func TestWorksAreFollowedWhenAskedFor(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	s := &stub{started: make(chan struct{}), works: []workv1alpha1.Work{{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, {ObjectMeta: metav1.ObjectMeta{Name: "b"}}}}
-	f := newFollower(s)
+	f := newFollower(s, none)
 	watched := make(chan struct{})
 	f.watch = func(cache.Cache) error { close(watched); return nil }
 	ctx, cancel := context.WithCancel(t.Context())
@@ -86,7 +86,39 @@ func TestWorksAreFollowedWhenAskedFor(t *testing.T) {
 func TestFollowerEndsUnasked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := newFollower(&stub{}).Start(ctx); err != nil {
+	if err := newFollower(&stub{}, none).Start(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+func none(context.Context) (bool, error) { return false, nil }
+
+// TestWorksAreFollowedWhenThereAreAny: a Mesh may have gone without its finalizer while
+// nobody looked, and only its Works tell.
+func TestWorksAreFollowedWhenThereAreAny(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	for name, there := range map[string]func(context.Context) (bool, error){
+		"There":    func(context.Context) (bool, error) { return true, nil },
+		"NotKnown": func(context.Context) (bool, error) { return false, errors.New("no connection") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stub{started: make(chan struct{})}
+			f := newFollower(s, there)
+			f.watch = func(cache.Cache) error { return nil }
+			if f.Followed() {
+				t.Error("nobody has asked")
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- f.Start(ctx) }()
+			<-s.started
+			if !f.Followed() {
+				t.Error("it is not said that they are followed")
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

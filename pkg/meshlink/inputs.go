@@ -31,6 +31,8 @@ type inputs struct {
 	Bindings func(ctx context.Context) ([]*workv1alpha2.ResourceBinding, error)
 	// Works are those of a Mesh, from a cache; errNotYet while that is filled.
 	Works func(ctx context.Context, mesh string) ([]*workv1alpha1.Work, error)
+	// Followed says whether that cache is wanted by anybody.
+	Followed func() bool
 	// Secret reads one live, nil when there is none.
 	Secret func(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 

@@ -55,7 +55,11 @@ func SetupWithManager(mgr ctrl.Manager, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("cache of works: %w", err)
 	}
-	follow := newFollower(works)
+	follow := newFollower(works, func(ctx context.Context) (bool, error) {
+		list := &workv1alpha1.WorkList{}
+		err := mgr.GetAPIReader().List(ctx, list, client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*labelled)}, client.Limit(1))
+		return len(list.Items) > 0, err
+	})
 	w := &watches{meshes: func(ctx context.Context) ([]*meshv1alpha1.Mesh, error) { return meshesOf(ctx, mgr.GetClient()) }}
 	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), follow, w, opts)
 	c, err := controller.New("mesh", mgr, controller.Options{
@@ -96,7 +100,7 @@ func newReconciler(c client.Client, live client.Reader, follow *follower, w *wat
 	in := &inputs{
 		Clock:  opts.Clock,
 		Meshes: w.meshes,
-		Works:  follow.Works,
+		Works:  follow.Works, Followed: follow.Followed,
 		Clusters: func(ctx context.Context) ([]*clusterv1alpha1.Cluster, error) {
 			list := &clusterv1alpha1.ClusterList{}
 			if err := c.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -137,6 +141,8 @@ func newReconciler(c client.Client, live client.Reader, follow *follower, w *wat
 		},
 		Picture: in.Picture,
 		Forget:  in.Forget,
+		Remains: in.Remains,
+		Absent:  func(ctx context.Context, name string) (bool, error) { return absent(ctx, live, name) },
 		Write:   func(ctx context.Context, w plan.Write) (client.Object, error) { return write(ctx, c, w) },
 		WriteStatus: func(ctx context.Context, mesh *meshv1alpha1.Mesh, status meshv1alpha1.MeshStatus) (*meshv1alpha1.Mesh, error) {
 			next := mesh.DeepCopy()

@@ -61,6 +61,9 @@ type Reconciler struct {
 	WriteStatus func(ctx context.Context, mesh *meshv1alpha1.Mesh, status meshv1alpha1.MeshStatus) (*meshv1alpha1.Mesh, error)
 	// Forget is told of Meshes that are no more.
 	Forget func(mesh string)
+	// Remains says whether there is something of a Mesh that is no more; errNotYet when
+	// that takes longer. Absent reads live whether there is no such Mesh.
+	Remains, Absent func(ctx context.Context, mesh string) (bool, error)
 	// Recorder records events.
 	Recorder events.Recorder
 	Clock    clock.PassiveClock
@@ -69,6 +72,8 @@ type Reconciler struct {
 	pauses  pauses
 	// statusWritten is when the status of each Mesh was.
 	statusWritten map[string]time.Time
+	// vanished is since when Meshes are gone of which something remains.
+	vanished map[string]time.Time
 }
 
 // Reconcile looks at one Mesh.
@@ -78,12 +83,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("reading mesh %s: %w", req.Name, err)
 	case mesh == nil:
-		r.Forget(req.Name)
-		r.journal.forget(req.Name)
-		r.pauses.end(req.Name)
-		delete(r.statusWritten, req.Name)
-		return reconcile.Result{}, nil
+		return r.sweep(ctx, req.Name)
 	}
+	delete(r.vanished, req.Name)
 	again, err := r.look(ctx, mesh)
 	switch {
 	case errors.Is(err, errNotYet):

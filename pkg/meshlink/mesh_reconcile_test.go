@@ -55,7 +55,8 @@ func newBench() *bench {
 			b.mesh = next
 			return next, nil
 		},
-		Forget: func(mesh string) { b.forgot = append(b.forgot, mesh) },
+		Forget:  func(mesh string) { b.forgot = append(b.forgot, mesh) },
+		Remains: func(context.Context, string) (bool, error) { return false, nil },
 		Recorder: events.Func(func(_ context.Context, about corev1.ObjectReference, kind, reason, _ string) {
 			b.events = append(b.events, about.Kind+" "+kind+" "+reason)
 		}),

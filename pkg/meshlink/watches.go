@@ -18,6 +18,7 @@ import (
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
 
@@ -103,7 +104,10 @@ func (w *watches) ofMembers() handler.EventHandler {
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			q.AddAfter(requestFor(e.ObjectNew.GetName()), gather)
 		},
-		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, q queue) { w.all(ctx, q, gather, every) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			q.AddAfter(requestFor(e.Object.GetName()), gather)
+			w.all(ctx, q, gather, every)
+		},
 	}
 }
 
@@ -130,7 +134,13 @@ func matters(old, now *clusterv1alpha1.Cluster) bool {
 		}
 		return ""
 	}
-	return ready(old) != ready(now) || old.DeletionTimestamp.IsZero() != now.DeletionTimestamp.IsZero() ||
+	held := func(c *clusterv1alpha1.Cluster) string {
+		if condition := meta.FindStatusCondition(c.Status.Conditions, names.ConditionDeletionsHeld); condition != nil {
+			return string(condition.Status) + condition.Message
+		}
+		return ""
+	}
+	return ready(old) != ready(now) || held(old) != held(now) || old.DeletionTimestamp.IsZero() != now.DeletionTimestamp.IsZero() ||
 		!apiequality.Semantic.DeepEqual(old.Labels, now.Labels) || !slices.Equal(old.Finalizers, now.Finalizers) ||
 		!apiequality.Semantic.DeepEqual(old.Spec, now.Spec)
 }

@@ -15,6 +15,7 @@ import (
 
 	clusterv1alpha1 "github.com/flotilla-io/flotilla/api/cluster/v1alpha1"
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
@@ -79,6 +80,9 @@ func TestWhatHasMeshesLookedAt(t *testing.T) {
 		"ClusterJoined": {reason: "Its namespace is there now.", handler: w.ofClusters(), old: cluster(nil), now: cluster(func(c *clusterv1alpha1.Cluster) { c.Finalizers = []string{"x"} }), want: both},
 		"ClusterLost": {reason: "It may have to be withdrawn.", handler: w.ofClusters(), old: cluster(nil), now: cluster(func(c *clusterv1alpha1.Cluster) {
 			c.Status.Conditions = []metav1.Condition{{Type: clusterv1alpha1.ClusterConditionReady, Status: metav1.ConditionUnknown}}
+		}), want: both},
+		"ClusterHolds": {reason: "Somebody may wait for what its agent does not delete.", handler: w.ofClusters(), old: cluster(nil), now: cluster(func(c *clusterv1alpha1.Cluster) {
+			c.Status.Conditions = []metav1.Condition{{Type: names.ConditionDeletionsHeld, Status: metav1.ConditionTrue, Message: "the command"}}
 		}), want: both},
 		"ClusterNodes": {reason: "They are counted all the time.", handler: w.ofClusters(), old: cluster(nil), now: cluster(func(c *clusterv1alpha1.Cluster) {
 			c.Status.NodeSummary = &clusterv1alpha1.NodeSummary{TotalNum: 3}

@@ -25,6 +25,8 @@
 //
 //   - /debug/clusterz: istiod's own cluster, without a secretName, has the
 //     CLUSTER_ID; a peer is there from when its secret was read.
+//   - /debug/clusterz has a peer until istiod has seen that its remote secret is gone. An
+//     istiod that hangs goes on with the peer, as do its proxies.
 //   - /debug/clusterz says syncing for a moment when a remote secret changes. The
 //     peer's endpoints stay meanwhile.
 //   - /debug/networkz: null without gateways. Gateways of the own cluster are in

@@ -27,8 +27,16 @@ const MeshLabel = "mesh.flotilla.io/mesh"
 const StubLabel = "mesh.flotilla.io/stub"
 
 // ConditionLeft on a MeshMember is True when the agent has taken back what it has
-// written into the cluster.
+// written into the cluster, and what Works of the mesh brought is gone, but for the CA.
 const ConditionLeft = "Left"
+
+// WorkPrefix begins the names of the Works that belong to a mesh; what they bring
+// follows.
+func WorkPrefix(mesh string) string { return "mesh." + mesh + "." }
+
+// WorkCA is what follows in the name of the Work with the CA, which a cluster keeps
+// when it leaves.
+const WorkCA = "ca"
 
 // Conditions of a MeshMember. Each is False, with what is wrong and what to do, while
 // something of its kind is not as wanted.

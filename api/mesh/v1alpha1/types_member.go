@@ -269,7 +269,9 @@ const ReasonSomeAddressesFail = "SomeAddressesFail"
 
 // Proof is a step of a link that was tried.
 type Proof struct {
-	// Step that was tried: Probe, Synced, GatewayKnown or Endpoints.
+	// Step that was tried: Probe, Synced, GatewayKnown or Endpoints. Of a peer for
+	// which there is no remote secret, and to be none, Synced is there while istiod
+	// still reads it, or does not say.
 	Step LinkStep `json:"step"`
 	// Passed is true when it holds.
 	Passed bool `json:"passed"`

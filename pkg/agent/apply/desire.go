@@ -195,6 +195,21 @@ func (e *Engine) Records() []*inventory.Record {
 	return out
 }
 
+// Remaining are the works whose names begin with a prefix and of which something may still be in the
+// member, sorted; held tells whether one of them waits for a person.
+func (e *Engine) Remaining(prefix string) (works []string, held bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, w := range e.works {
+		if strings.HasPrefix(name, prefix) {
+			works = append(works, name)
+			held = held || w.held
+		}
+	}
+	slices.Sort(works)
+	return works, held
+}
+
 // Claimed tells whether any work wants an object, or its removal is under way.
 func (e *Engine) Claimed(key inventory.Key) bool {
 	e.mu.Lock()

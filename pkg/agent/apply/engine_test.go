@@ -182,11 +182,16 @@ func TestAgreedRemovalSurvivesARestart(t *testing.T) {
 	b.applied("w")
 	b.engine.Remove("w")
 	b.eventually("it is written down", func() bool { r := b.record("w"); return r != nil && r.Removed })
+	there, held := b.engine.Remaining("w")
+	require.Equal(t, []string{"w"}, there, "something of it may be in the member")
+	require.False(t, held, "nobody is waited for")
 	stop()
 	require.NotNil(t, b.get("a"))
 	b.member.Hook = nil
 	b.start()
 	b.eventually("it is carried out", func() bool { return b.get("a") == nil && b.record("w") == nil })
+	there, _ = b.engine.Remaining("w")
+	require.Empty(t, there)
 }
 
 func TestFieldsDroppedWhileAwayAreRemoved(t *testing.T) {

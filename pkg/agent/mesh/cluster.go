@@ -30,8 +30,11 @@ type clusterSeen struct {
 	gateway *meshv1alpha1.MemberGatewayStatus
 	// remotes are remote secrets by the cluster that they are for.
 	remotes map[string]remote
-	// left is true when nothing of what this task has written is there any more.
-	left bool
+	// left is true when nothing of what this task has written is there any more; brought
+	// are Works that have brought what is still there, held says that it waits for a person.
+	left    bool
+	brought []string
+	held    bool
 	// labelled, and read, say what is wrong with the label, and with looking.
 	labelled, read trouble
 }
@@ -57,6 +60,7 @@ func (t *clusterTask) look(ctx context.Context, object *meshv1alpha1.MeshMember)
 		*next = *before // what cannot be read now is as it was
 	}
 	next.generation, next.labelled, next.read, next.left = object.Generation, trouble{}, trouble{}, false
+	next.brought, next.held = t.worker.brought(object)
 	missing := t.fill(ctx, object, next)
 	if ctx.Err() != nil {
 		return outcome{}
@@ -65,12 +69,24 @@ func (t *clusterTask) look(ctx context.Context, object *meshv1alpha1.MeshMember)
 	return outcome{missing: missing || next.read != trouble{}, news: news}
 }
 
+// brought are the Works of a mesh that the cluster leaves of which something is still there,
+// but for the CA, which stays.
+func (w *worker) brought(object *meshv1alpha1.MeshMember) (works []string, held bool) {
+	if !object.Spec.Leaving || w.agent.Brought == nil {
+		return nil, false
+	}
+	prefix := meshv1alpha1.WorkPrefix(object.Name)
+	works, held = w.agent.Brought(prefix)
+	works = slices.DeleteFunc(works, func(name string) bool { return name == prefix+meshv1alpha1.WorkCA })
+	return works, held && len(works) > 0
+}
+
 func (t *clusterTask) fill(ctx context.Context, object *meshv1alpha1.MeshMember, next *clusterSeen) (missing bool) {
 	namespace, err := t.worker.agent.member.namespace(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		*next = clusterSeen{generation: next.generation, cacerts: &meshv1alpha1.MemberCACerts{}, left: object.Spec.Leaving}
-		return !object.Spec.Leaving
+		*next = clusterSeen{generation: next.generation, cacerts: &meshv1alpha1.MemberCACerts{}, left: object.Spec.Leaving, brought: next.brought, held: next.held}
+		return !object.Spec.Leaving || len(next.brought) > 0
 	case err != nil:
 		next.read = troubled("NotReadable", "namespace %s: %v", meshv1alpha1.IstioNamespace, err)
 		return true
@@ -79,7 +95,7 @@ func (t *clusterTask) fill(ctx context.Context, object *meshv1alpha1.MeshMember,
 	t.label(ctx, namespace, object, next)
 	if object.Spec.Leaving {
 		t.gatewayNodes.close()
-		return !next.left
+		return !next.left || len(next.brought) > 0
 	}
 	for _, part := range []struct {
 		what string

@@ -9,11 +9,13 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,6 +67,8 @@ type env struct {
 
 	mu      sync.Mutex
 	refused bool
+	brought []string // Works that have brought something
+	held    bool
 	admit   error
 	asked   map[*fakekube.Server][]string
 	logs    *strings.Builder
@@ -219,7 +223,13 @@ func (e *env) start() {
 		Cluster: "eu", Federation: fed, FederationHTTP: fedHTTP, Member: member, MemberHTTP: memberHTTP, Metadata: reader,
 		Admit:   func(context.Context) error { e.mu.Lock(); defer e.mu.Unlock(); return e.admit },
 		Refused: func() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.refused },
-		Clock:   e.clock,
+		Brought: func(prefix string) ([]string, bool) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			assert.Equal(e.t, "mesh.mesh1.", prefix)
+			return slices.Clone(e.brought), e.held
+		},
+		Clock: e.clock,
 	})
 	require.NoError(e.t, err)
 	logger := ktesting.NewLogger(e.t, ktesting.NewConfig(ktesting.Verbosity(1), ktesting.BufferLogs(true)))

@@ -37,6 +37,12 @@ func (t *istiodTask) fold(object *meshv1alpha1.MeshMember, hashes map[string]str
 	for i := range object.Spec.Peers {
 		peer := &object.Spec.Peers[i]
 		settled := t.settled(object, peer.Name, hashes[peer.Name], began)
+		if peer.SecretHash == "" && hashes[peer.Name] == "" {
+			if v := letGo(peer.Name, spoken, len(silent), next.answers); !v.Passed {
+				next.proofs[peer.Name] = peerProofs{wanted: peer.Gateways, synced: &v}
+			}
+			continue // it is not to be known
+		}
 		shown := slices.ContainsFunc(spoken, func(h heard) bool {
 			return slices.ContainsFunc(h.clusters, func(c istiod.Cluster) bool { return c.ID == peer.Name && c.SecretName != "" })
 		})
@@ -56,6 +62,18 @@ func (t *istiodTask) fold(object *meshv1alpha1.MeshMember, hashes map[string]str
 	}
 	t.know(looks)
 	return nil
+}
+
+// letGo says whether no istiod of the cluster reads a peer.
+func letGo(peer string, spoken []heard, quiet int, silence trouble) proof.Verdict {
+	var verdicts []proof.Verdict
+	for _, h := range spoken {
+		verdicts = append(verdicts, proof.LetGo(h.clusters, peer, remotesecret.Name(peer)))
+	}
+	if quiet > 0 {
+		verdicts = append(verdicts, proof.Verdict{Reason: silence.reason, Message: silence.message})
+	}
+	return proof.First(verdicts)
 }
 
 // oldest is the version of which something is to be said, or else that of the first.

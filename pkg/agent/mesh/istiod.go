@@ -140,16 +140,22 @@ func (t *istiodTask) silent(object *meshv1alpha1.MeshMember, next *istiodSeen) {
 	verdict := &proof.Verdict{Reason: "IstiodSilent", Message: next.answers.message}
 	for i := range object.Spec.Peers {
 		peer := &object.Spec.Peers[i]
+		if next.answers.reason == noIstiod && peer.SecretHash == "" && t.worker.remote(peer.Name) == "" {
+			continue // there is nobody who could read it
+		}
 		next.proofs[peer.Name] = peerProofs{hash: t.worker.remote(peer.Name), wanted: peer.Gateways, synced: verdict, gateways: verdict, endpoints: verdict}
 	}
 }
+
+// noIstiod is the reason when no Istio is installed.
+const noIstiod = "NoIstiod"
 
 // wrong says what an error of a look means.
 func (t *istiodTask) wrong(err error) trouble {
 	cluster := t.worker.agent.Cluster
 	switch {
 	case errors.Is(err, istiod.ErrNotInstalled):
-		return troubled("NoIstiod", "cluster %s: %v; install Istio there", cluster, err)
+		return troubled(noIstiod, "cluster %s: %v; install Istio there", cluster, err)
 	case errors.Is(err, istiod.ErrNoAddress):
 		return troubled("NoAddress", "cluster %s: %v", cluster, err)
 	case errors.Is(err, errNoRoot):
@@ -204,6 +210,9 @@ func wellDone(object *meshv1alpha1.MeshMember, next *istiodSeen) bool {
 		peer := &object.Spec.Peers[i]
 		p := next.proofs[peer.Name]
 		if peer.SecretHash == "" {
+			if p.synced != nil {
+				return false // it has yet to let go of it
+			}
 			continue
 		}
 		if p.hash != peer.SecretHash {

@@ -30,7 +30,7 @@ const (
 // requestTimeout bounds every request that is not a watch.
 const requestTimeout = 5 * time.Second
 
-// Options of an Agent. All but InCluster and NoLocalities are needed.
+// Options of an Agent. All but InCluster, NoLocalities and Brought are needed.
 type Options struct {
 	// Cluster is the name of the member.
 	Cluster string
@@ -49,6 +49,9 @@ type Options struct {
 	Admit func(context.Context) error
 	// Refused tells whether another federation answers at the moment.
 	Refused func() bool
+	// Brought are the Works whose names begin with a prefix and of which something may be
+	// in the member, and whether that waits for a person. Nil knows of none.
+	Brought func(prefix string) (works []string, held bool)
 	// Clock for the age of tokens and for pauses.
 	Clock clock.WithTicker
 }

@@ -66,6 +66,7 @@ type gate struct {
 	address              meshv1alpha1.GatewayAddress
 	connected, handshook atomic.Int32
 	empty                atomic.Bool // closes all
+	unready              atomic.Bool // ends each handshake with an alert, as what is behind it is no workload yet
 	close                func()
 }
 
@@ -90,10 +91,14 @@ func (p *probing) gate(ca *fakeistiod.CA) *gate {
 					_, _ = conn.Read(make([]byte, 1000))
 					return
 				}
-				c := tls.Server(conn, &tls.Config{
+				config := &tls.Config{
 					MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"istio"},
 					ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(),
-				})
+				}
+				if g.unready.Load() {
+					config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("not yet") }
+				}
+				c := tls.Server(conn, config)
 				if c.Handshake() == nil {
 					g.handshook.Add(1)
 					_, _ = io.Copy(io.Discard, c)
@@ -170,6 +175,50 @@ func TestNothingBehind(t *testing.T) {
 	result, _ = p.look(time.Second)
 	assert.True(t, result.Passed, "no service is known to be there any more")
 	assert.Equal(t, probe.NoService, result.Reason)
+}
+
+// The first service of a mesh comes: its pods have yet to start, and the gateway has yet to
+// learn of it. A link that has passed without any service is not taken back for that.
+func TestTheFirstServiceTakesNoLinkDown(t *testing.T) {
+	p := newProbing(t)
+	p.known()
+	g := p.gate(p.ca)
+	g.empty.Store(true)
+	result, _ := p.look(0, g)
+	require.Equal(t, probe.NoService, result.Reason)
+	p.known("first")
+	for i, stage := range []func(){
+		func() { g.empty.Store(true) },                         // no route yet
+		func() { g.empty.Store(false); g.unready.Store(true) }, // a route, and no workload yet
+		func() {}, // nor now
+		func() { g.empty.Store(true); g.unready.Store(false) }, // the pod starts again
+		func() { g.empty.Store(false); g.unready.Store(true) }, // and takes its time
+	} {
+		stage()
+		result, _ = p.look(10 * time.Second)
+		require.True(t, result.Passed, "look %d: %s", i, result.Message)
+	}
+	require.Zero(t, g.handshook.Load())
+	g.unready.Store(false)
+	result, _ = p.look(time.Second)
+	assert.True(t, result.Passed)
+	assert.Empty(t, result.Reason, "it is proven: %s", result.Message)
+	assert.EqualValues(t, 1, g.handshook.Load(), "at the next look, not after a minute")
+
+	// A service that never becomes one of the mesh is told all the same.
+	p = newProbing(t)
+	p.known()
+	g = p.gate(p.ca)
+	g.empty.Store(true)
+	p.look(0, g)
+	p.known("odd")
+	g.empty.Store(false)
+	g.unready.Store(true)
+	for range 10 {
+		result, _ = p.look(10 * time.Second)
+	}
+	assert.Equal(t, probe.NoGateway, result.Reason)
+	assert.False(t, result.Passed)
 }
 
 func TestManyAddresses(t *testing.T) {

@@ -63,12 +63,17 @@ type heard struct {
 	noneBy    error
 }
 
-// close ends the connection.
-func (r *replica) close() {
+// hangUp ends the stream.
+func (r *replica) hangUp() {
 	if r.session != nil {
 		r.session.Close()
 		r.session = nil
 	}
+}
+
+// close ends the connection.
+func (r *replica) close() {
+	r.hangUp()
 	if r.client != nil {
 		r.client.Close()
 		r.client = nil
@@ -110,7 +115,13 @@ func (r *replica) askOnce(ctx context.Context, q *question) (h heard) {
 		h.endpoints, h.noneBy = bounded(ctx, func(ctx context.Context) (map[string][]istiod.Endpoint, error) {
 			return r.session.Endpoints(ctx, q.clusters)
 		})
-		if h.noneBy != nil {
+		switch {
+		case h.noneBy == nil:
+		case errors.Is(h.noneBy, errSlow):
+			// It is the same istiod still, and has the CA that it had: the first service of
+			// a mesh is the first such question, and must not cost the other proofs.
+			r.hangUp()
+		default:
 			r.close() // a stream whose question failed is of no use
 		}
 	}
@@ -118,12 +129,14 @@ func (r *replica) askOnce(ctx context.Context, q *question) (h heard) {
 }
 
 func (r *replica) connect(ctx context.Context, q *question) (err error) {
-	if r.session == nil || !bytes.Equal(q.roots, r.roots) || q.node != r.node {
+	if r.client == nil || !bytes.Equal(q.roots, r.roots) || q.node != r.node {
 		r.close()
 		r.signedAt = time.Time{}
 		if r.client, err = istiod.Connect(r.at.Secure, q.roots, func(context.Context) (string, error) { return *r.task.token.Load(), nil }); err != nil {
 			return err
 		}
+	}
+	if r.session == nil {
 		r.session, err = bounded(ctx, func(within context.Context) (*istiod.Session, error) { return r.client.Open(within, ctx, q.node) })
 		if err != nil {
 			return err
@@ -173,9 +186,12 @@ func wantedCA(want *meshv1alpha1.MemberCA, effect *meshv1alpha1.MemberCAStatus) 
 		(want.Intermediate == "" || want.Intermediate == effect.Intermediate)
 }
 
+// errSlow is why something has no answer that took too long.
+var errSlow = fmt.Errorf("not within %s", requestTimeout)
+
 // bounded asks with a limit on the time.
 func bounded[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("not within %s", requestTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSlow)
 	defer cancel()
 	return ask(ctx)
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/probe"
 	"github.com/flotilla-io/flotilla/pkg/agent/mesh/proof"
 )
@@ -115,6 +116,13 @@ func (r *reporter) leave(object *meshv1alpha1.MeshMember, s seen, cluster string
 	if s.token == nil || !current(s.token.generation, s.token.left) {
 		there = append(there, "tokens of the reader")
 	}
+	held := ""
+	if s.cluster != nil && len(s.cluster.brought) > 0 {
+		there = append(there, "what was brought by Works "+strings.Join(s.cluster.brought, ", "))
+		if s.cluster.held {
+			held = ". Its agent holds deletions until a person confirms them: the condition DeletionsHeld of Cluster " + cluster + " says how"
+		}
+	}
 	r.status.Peers, r.status.Istiod, r.status.CA = nil, nil, nil
 	for _, kind := range []string{meshv1alpha1.ConditionIstiodAnswers, meshv1alpha1.ConditionCASigns} {
 		meta.RemoveStatusCondition(&r.status.Conditions, kind)
@@ -125,7 +133,10 @@ func (r *reporter) leave(object *meshv1alpha1.MeshMember, s seen, cluster string
 	}
 	if len(there) > 0 {
 		c.Status, c.Reason = metav1.ConditionFalse, "StillThere"
-		c.Message = "cluster " + cluster + " still has " + strings.Join(there, ", ") + "; the other conditions say why"
+		if held != "" {
+			c.Reason = names.ConditionDeletionsHeld
+		}
+		c.Message = "cluster " + cluster + " still has " + strings.Join(there, ", ") + "; the other conditions say why" + held
 	} else {
 		// Nobody looks any more while the cluster waits to be forgotten.
 		r.status.Gateway = nil
@@ -151,7 +162,13 @@ func (r *reporter) peers(object *meshv1alpha1.MeshMember, s seen) {
 		} else {
 			peer.SecretHash = was.SecretHash
 		}
-		peer.Proofs = r.proofs(was.Proofs, probes(s, wanted, was), istiodProofs(s, wanted, was))
+		before := was.Proofs
+		went := was.SecretHash != "" && peer.SecretHash == ""
+		if went {
+			// How long istiod takes to let go of the peer is counted from now.
+			before = slices.DeleteFunc(slices.Clone(before), func(p meshv1alpha1.Proof) bool { return p.Step == meshv1alpha1.StepSynced })
+		}
+		peer.Proofs = r.proofs(before, probes(s, wanted, was), istiodProofs(s, wanted, was, went))
 		r.status.Peers = append(r.status.Peers, peer)
 	}
 	if s.cluster == nil {
@@ -237,10 +254,15 @@ func verdictOf(r probe.Result) *proof.Verdict {
 }
 
 // istiodProofs are what istiod says about a peer.
-// Each counts only for the remote secret and the gateways that it was about.
-func istiodProofs(s seen, wanted *meshv1alpha1.MemberPeer, was meshv1alpha1.MemberPeerStatus) []found {
+// Each counts only for the remote secret and the gateways that it was about; went says that
+// the remote secret has just gone.
+func istiodProofs(s seen, wanted *meshv1alpha1.MemberPeer, was meshv1alpha1.MemberPeerStatus, went bool) []found {
 	steps := []meshv1alpha1.LinkStep{meshv1alpha1.StepSynced, meshv1alpha1.StepGatewayKnown, meshv1alpha1.StepEndpoints}
 	var all []found
+	if s.istiod == nil && went {
+		changed := proof.Changed()
+		return []found{{step: meshv1alpha1.StepSynced, verdict: &changed}} // not before istiod was asked
+	}
 	if s.istiod == nil {
 		for _, step := range steps {
 			all = append(all, found{step: step, keep: proofOf(was.Proofs, step)})

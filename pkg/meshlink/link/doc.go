@@ -11,7 +11,7 @@
 // what is about it is left out.
 //
 // A cluster that leaves is withdrawn from its peers before anything is cleaned in
-// it (CanClean).
+// it, by what the istiods of its peers show (CanClean).
 //
 // Everything is a pure function of what agents reported; nothing reads a clock.
 package link

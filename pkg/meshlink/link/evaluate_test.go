@@ -193,32 +193,6 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
-func TestCanClean(t *testing.T) {
-	reads := func(name, hash string, lost *time.Time) *Cluster {
-		return &Cluster{Name: name, Lost: lost, Status: &meshv1alpha1.MeshMemberStatus{Peers: []meshv1alpha1.MemberPeerStatus{{Name: "eu", SecretHash: hash}}}}
-	}
-	cases := map[string]struct {
-		reason string
-		peers  []*Cluster
-		want   []string
-	}{
-		"Alone":    {reason: "Nobody reads it."},
-		"Itself":   {reason: "It does not count.", peers: []*Cluster{reads("eu", "sha256:1", nil)}},
-		"Read":     {reason: "us and ap still read it.", peers: []*Cluster{reads("us", "sha256:1", nil), reads("ap", "sha256:1", nil)}, want: []string{"ap", "us"}},
-		"Let go":   {reason: "They have let go of it.", peers: []*Cluster{reads("us", "", nil), {Name: "ap"}}},
-		"JustLost": {reason: "us may come back any moment.", peers: []*Cluster{reads("us", "sha256:1", ago(time.Minute))}, want: []string{"us"}},
-		"Lost":     {reason: "Nobody waits for us for ever.", peers: []*Cluster{reads("us", "sha256:1", ago(hold))}},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			clean, reading := CanClean("eu", tc.peers, hold, epoch)
-			if diff := cmp.Diff(tc.want, reading); diff != "" || clean != (len(tc.want) == 0) {
-				t.Errorf("%s Clean: %v, reading (-want +got):\n%s", tc.reason, clean, diff)
-			}
-		})
-	}
-}
-
 func TestWanted(t *testing.T) {
 	if diff := cmp.Diff([]Ordered{{"ap", "eu"}, {"ap", "us"}, {"eu", "ap"}, {"eu", "us"}, {"us", "ap"}, {"us", "eu"}}, All([]string{"eu", "us", "ap"})); diff != "" {
 		t.Errorf("all (-want +got):\n%s", diff)

@@ -224,20 +224,3 @@ func orElse(text, otherwise string) string {
 	}
 	return text
 }
-
-// CanClean says whether everything of the mesh may be removed from a cluster that
-// leaves, and if not, which of its peers still read it. A peer that is lost for
-// longer than hold does not count: its token ends with the reader.
-func CanClean(leaving string, peers []*Cluster, hold time.Duration, now time.Time) (clean bool, reading []string) {
-	for _, peer := range peers {
-		if peer.Name == leaving || (peer.Lost != nil && now.Sub(*peer.Lost) >= hold) {
-			continue
-		}
-		pair := Pair{From: peer, To: &Cluster{Name: leaving}}
-		if seen := pair.seen(); seen != nil && seen.SecretHash != "" {
-			reading = append(reading, peer.Name)
-		}
-	}
-	slices.Sort(reading)
-	return len(reading) == 0, reading
-}

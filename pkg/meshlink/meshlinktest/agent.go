@@ -24,6 +24,9 @@ func (m *Member) Run(member *meshv1alpha1.MeshMember, peer func(name string) *Me
 			Type: meshv1alpha1.ConditionLeft, Status: metav1.ConditionTrue, Reason: "TakenBack",
 			LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)), ObservedGeneration: member.Generation,
 		}}
+		if m.Held && m.brought() {
+			status.Conditions[0].Status, status.Conditions[0].Reason, status.Conditions[0].Message = metav1.ConditionFalse, "DeletionsHeld", "what Works brought is still there"
+		}
 	} else if !m.Unlabelled {
 		m.network = spec.Network
 	}
@@ -46,6 +49,16 @@ func (m *Member) Run(member *meshv1alpha1.MeshMember, peer func(name string) *Me
 	return status, data
 }
 
+// brought says whether there is something in the member that goes with its Work.
+func (m *Member) brought() bool {
+	for _, o := range m.objects {
+		if o.work != "" && !o.keep {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *Member) leave() {
 	m.network, m.outside = "", true
 	for i := range m.tokens {
@@ -64,7 +77,7 @@ func (m *Member) reportIstiod(status *meshv1alpha1.MeshMemberStatus) {
 			}
 		}
 	}
-	if m.effect == nil {
+	if m.effect == nil || m.Hung {
 		return
 	}
 	status.Istiod = &meshv1alpha1.MemberIstiod{Version: m.Version, ClusterID: m.ClusterID}
@@ -126,8 +139,11 @@ func (m *Member) look(peer *meshv1alpha1.MemberPeer, there *Member, before *mesh
 			proof.Reason, proof.Message = "NotSo", words
 		}
 		for i := range before.Peers {
+			if went := before.Peers[i].SecretHash != "" && seen.SecretHash == ""; before.Peers[i].Name != peer.Name || went && step == meshv1alpha1.StepSynced {
+				continue
+			}
 			for j := range before.Peers[i].Proofs {
-				if was := &before.Peers[i].Proofs[j]; before.Peers[i].Name == peer.Name && was.Step == step && was.Passed == passed {
+				if was := &before.Peers[i].Proofs[j]; was.Step == step && was.Passed == passed {
 					proof.Since = was.Since
 				}
 			}
@@ -140,10 +156,17 @@ func (m *Member) look(peer *meshv1alpha1.MemberPeer, there *Member, before *mesh
 			proof.Reason, proof.Message = meshv1alpha1.ReasonSomeAddressesFail, "1 of 2 addresses do not answer as they have to: 192.0.2.1: connection refused"
 		}
 	}
-	if seen.SecretHash == "" {
+	used, reads := m.remote[peer.Name]
+	switch {
+	case m.Hung:
+		prove(meshv1alpha1.StepSynced, false, "istiod does not answer")
+		return seen
+	case seen.SecretHash == "":
+		if reads {
+			prove(meshv1alpha1.StepSynced, false, "istiod still reads it")
+		}
 		return seen
 	}
-	used := m.remote[peer.Name]
 	prove(meshv1alpha1.StepSynced, there != nil && used.secret == seen.SecretHash && there.accepts(used.token, now), "not synced")
 	if len(peer.Gateways) > 0 {
 		prove(meshv1alpha1.StepGatewayKnown, there != nil && there.hasGateway(), "the gateway is not known")

@@ -38,6 +38,11 @@ type Member struct {
 	// Hasty has its agent end every token but the newest; Unlabelled has it say that
 	// its network is labelled, when it is not. They are for tests of tests.
 	Hasty, Unlabelled bool
+	// Hung has its istiod neither answer nor look at anything.
+	Hung bool
+	// Held has its agent hold the deletions of what Works brought, until a person
+	// confirms them.
+	Held bool
 	// Regions that its nodes have.
 	Regions []string
 
@@ -118,7 +123,7 @@ func (m *Member) Apply(works []*workv1alpha1.Work) map[string]string {
 	}
 	for at, object := range m.objects {
 		switch {
-		case object.work == "" || wanted[at]:
+		case object.work == "" || wanted[at] || m.Held:
 		case object.keep:
 			object.work = ""
 		default:
@@ -147,6 +152,7 @@ func (m *Member) secret(name string) *corev1.Secret {
 
 // Restart starts istiod anew: it loads whatever is there.
 func (m *Member) Restart(now time.Time) {
+	m.Hung = false
 	m.effect = m.plugged(now)
 	if m.effect == nil {
 		m.effect = selfSigned(m.Name)
@@ -157,6 +163,9 @@ func (m *Member) Restart(now time.Time) {
 
 // Reload is istiod's look at its CA and its remote secrets.
 func (m *Member) Reload(now time.Time) {
+	if m.Hung {
+		return
+	}
 	switch next := m.plugged(now); {
 	case m.effect == nil:
 		m.Restart(now)

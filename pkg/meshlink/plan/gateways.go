@@ -62,7 +62,7 @@ func (r *round) gatewayWork(c *cluster) (*workv1alpha1.Work, error) {
 func (r *round) unused(c *cluster) bool {
 	own := r.mesh.Spec.Network(c.name)
 	for _, peer := range r.stillReading(c) {
-		if r.mesh.Spec.Network(peer) != own {
+		if r.mesh.Spec.Network(peer.Cluster) != own {
 			return false
 		}
 	}

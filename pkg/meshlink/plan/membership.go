@@ -14,7 +14,6 @@ import (
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
-	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
 	"github.com/flotilla-io/flotilla/pkg/placement"
 )
 
@@ -192,63 +191,6 @@ func (r *round) selects(mesh string, object *clusterv1alpha1.Cluster) bool {
 		}
 	}
 	return false
-}
-
-// departures says how far clusters that leave have come.
-func (r *round) departures() {
-	for _, c := range r.clusters {
-		if c.phase != leaving {
-			continue
-		}
-		c.reading = r.stillReading(c)
-		c.clean = len(c.reading) == 0
-		switch {
-		case !c.clean || c.member == nil:
-			c.left = c.clean
-		case c.status() != nil:
-			c.left = c.member.Spec.Leaving && c.current() && meta.IsStatusConditionTrue(c.member.Status.Conditions, meshv1alpha1.ConditionLeft)
-		case c.member.Spec.Leaving && len(c.works) == 0:
-			// An agent that knows no Meshes has nothing to take back. One that does
-			// would have said so by now.
-			said := c.member.CreationTimestamp.Add(r.hold())
-			c.left = !r.now.Before(said)
-			r.atUnlessPast(said)
-		}
-	}
-}
-
-// stillReading are the clusters that have the remote secret for one, or may have.
-func (r *round) stillReading(c *cluster) []string {
-	var peers []*link.Cluster
-	var all []string
-	for _, peer := range r.clusters {
-		if peer.phase == gone || peer.phase == claimed {
-			continue
-		}
-		peers = append(peers, &link.Cluster{Name: peer.name, Lost: peer.lost, Status: peer.status()})
-		if peer != c && !peer.lostFor(r.hold(), r.now) && peer.mayRead(c.name) {
-			all = append(all, peer.name)
-		}
-	}
-	_, reading := link.CanClean(c.name, peers, r.hold(), r.now)
-	all = append(all, reading...)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// mayRead says whether a cluster could have the remote secret for a peer without
-// having said so yet.
-func (c *cluster) mayRead(peer string) bool {
-	if c.works[PartPeer(peer)] != nil {
-		return true
-	}
-	if c.status() == nil {
-		return false
-	}
-	if !c.current() {
-		return true
-	}
-	return slices.ContainsFunc(c.member.Spec.Peers, func(p meshv1alpha1.MemberPeer) bool { return p.Name == peer && p.SecretHash != "" })
 }
 
 // atUnlessPast has the Mesh looked at again at a time that is to come.

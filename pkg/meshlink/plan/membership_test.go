@@ -36,7 +36,7 @@ func TestLeaving(t *testing.T) {
 	if f.members["us"].Network() == "" || !f.members["us"].Has("Service", "istio-system", "istio-eastwestgateway") {
 		t.Fatal("it is cleaned while ap reads it")
 	}
-	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable); c.Reason != "Leaving" || !strings.Contains(c.Message, "cluster ap has not let go") {
+	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable); c.Reason != "Leaving" || !strings.Contains(c.Message, "let go of it: cluster ap (it still has the remote secret)") {
 		t.Errorf("condition: %+v", c)
 	}
 	f.cut["ap"] = false
@@ -110,6 +110,9 @@ func TestDeletionOfALostCluster(t *testing.T) {
 	}
 	if c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable); !strings.Contains(c.Message, "delete Cluster us") || f.cleaned("us") {
 		t.Fatalf("condition: %+v", c)
+	}
+	if why := f.why("mesh1"); why.Reason != "Deleting" || !strings.Contains(why.Message, "delete Cluster us") {
+		t.Errorf("the Mesh does not name it: %+v", why)
 	}
 	c := f.fleet["us"].DeepCopy()
 	c.DeletionTimestamp = &metav1.Time{Time: f.now}

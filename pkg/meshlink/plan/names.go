@@ -12,7 +12,7 @@ import (
 // Parts of what a cluster gets, each a Work.
 const (
 	// PartCA is the Secret istio-system/cacerts.
-	PartCA = "ca"
+	PartCA = meshv1alpha1.WorkCA
 	// PartReader is the account that peers read the cluster as.
 	PartReader = "reader"
 	// PartGateway is the gateway to other networks.
@@ -27,7 +27,7 @@ const (
 func PartPeer(peer string) string { return peerPrefix + peer }
 
 // WorkName is the name of the Work with a part.
-func WorkName(mesh, part string) string { return "mesh." + mesh + "." + part }
+func WorkName(mesh, part string) string { return meshv1alpha1.WorkPrefix(mesh) + part }
 
 // partOf is the reverse of WorkName; empty when it is no such name.
 func partOf(mesh, work string) string {

@@ -155,8 +155,19 @@ func (r *round) peerWork(p *pair) *workv1alpha1.Work {
 	return work
 }
 
+// istiodHolds says whether istiod of a cluster is still waited for to let go of a peer:
+// what it shows is reported for peers that are listed.
+func (r *round) istiodHolds(c *cluster, peer string) bool {
+	from := &link.Cluster{Name: c.name, Status: c.status()}
+	gone, holding := link.LetGo(&link.Pair{From: from, To: &link.Cluster{Name: peer}}, r.hold(), r.now)
+	if !gone && !holding.Until.IsZero() {
+		r.atUnlessPast(holding.Until)
+	}
+	return !gone
+}
+
 // peers are MeshMember.spec.peers of a cluster as they are to be: whom it calls, and
-// whom it is to have no remote secret for any more and may still.
+// whom it is to have no remote secret for any more and may still, or istiod may read.
 func (r *round) peers(c *cluster) []meshv1alpha1.MemberPeer {
 	network := r.mesh.Spec.Network(c.name)
 	var peers []meshv1alpha1.MemberPeer
@@ -190,7 +201,7 @@ func (r *round) peers(c *cluster) []meshv1alpha1.MemberPeer {
 		for i := range c.member.Spec.Peers {
 			peer := &c.member.Spec.Peers[i]
 			other := r.byName[peer.Name]
-			if peer.SecretHash != "" || !c.current() || other != nil && other.phase == leaving && !other.clean {
+			if peer.SecretHash != "" || !c.current() || other != nil && other.phase == leaving && !other.clean || r.istiodHolds(c, peer.Name) {
 				rest[peer.Name] = true
 			}
 		}

@@ -75,7 +75,11 @@ func (w *world) lostFor(name string) time.Duration {
 // checkWrite is what has to hold before a write is made.
 func (w *world) checkWrite(write plan.Write) {
 	if member, ok := write.Object.(*meshv1alpha1.MeshMember); ok && write.Verb == plan.Update {
-		w.checkNetwork(member, write.Was.(*meshv1alpha1.MeshMember))
+		was := write.Was.(*meshv1alpha1.MeshMember)
+		w.checkNetwork(member, was)
+		if member.Spec.Leaving && !was.Spec.Leaving {
+			w.checkKeeping(member)
+		}
 	}
 	work, ok := write.Object.(*workv1alpha1.Work)
 	if !ok {
@@ -177,6 +181,39 @@ func (w *world) checkCleaning(cluster, part string) {
 		if peer.Has("Secret", meshv1alpha1.IstioNamespace, remotesecret.Name(cluster)) {
 			w.fail("%s is cleaned while %s has its remote secret", cluster, name)
 		}
+		if reads, _ := peer.Reads(w.members[cluster], w.now); reads && !w.waitedFor(name, cluster, hold) {
+			w.fail("%s is cleaned while istiod of %s reads it", cluster, name)
+		}
+	}
+}
+
+// waitedFor says whether istiod of a cluster was waited for long enough to let go of a
+// peer, from when the remote secret was seen to be gone.
+func (w *world) waitedFor(name, peer string, hold time.Duration) bool {
+	member := w.member(name, "mesh1")
+	if member == nil || member.Spec.Leaving {
+		return true // that was decided when it was asked to leave
+	}
+	for _, p := range member.Status.Peers {
+		for _, proof := range p.Proofs {
+			if p.Name == peer && p.SecretHash == "" && proof.Step == meshv1alpha1.StepSynced {
+				return w.now.Sub(proof.Since.Time) >= hold
+			}
+		}
+	}
+	return false
+}
+
+// checkKeeping: a cluster is asked to leave when its own istiod reads nobody, for it is not
+// asked about that afterwards.
+func (w *world) checkKeeping(member *meshv1alpha1.MeshMember) {
+	cluster, _ := names.ClusterOf(member.Namespace)
+	hold := w.meshes["mesh1"].Spec.WithdrawAfter.Duration
+	for name, peer := range w.members {
+		gone := w.fleet[name] == nil || w.fleet[name].DeletionTimestamp != nil
+		if reads, _ := w.members[cluster].Reads(peer, w.now); reads && !gone && w.lostFor(cluster) < hold && !w.waitedFor(cluster, name, hold) {
+			w.fail("%s is asked to leave while its istiod reads %s", cluster, name)
+		}
 	}
 }
 
@@ -238,6 +275,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Trust.RootGeneration = w.roots })
 		},
 		"restart":  func(t *rapid.T) { w.members[pick(t)].Restart(w.now) },
+		"hang":     func(t *rapid.T) { m := w.members[pick(t)]; m.Hung = !m.Hung },
 		"select":   func(t *rapid.T) { w.choose(pick(t), true) },
 		"deselect": func(t *rapid.T) { w.choose(pick(t), false) },
 		"unjoin":   func(t *rapid.T) { w.unjoin(there(t)) },
@@ -336,7 +374,7 @@ func (w *world) heal() {
 		}
 		w.cut[name] = false
 		w.heard(name, metav1.ConditionTrue)
-		w.members[name].NoAddress = false
+		w.members[name].NoAddress, w.members[name].Hung = false, false
 		if w.foreign[name] {
 			w.members[name].Remove("Secret", meshv1alpha1.IstioNamespace, trust.CACertsSecret)
 			w.members[name].Restart(w.now)

@@ -48,10 +48,10 @@ type cluster struct {
 	member *meshv1alpha1.MeshMember // nil when there is none
 	works  map[string]*workv1alpha1.Work
 
-	// Of one that leaves: who still reads it, and whether it may be cleaned, and
-	// has been.
-	reading     []string
-	clean, left bool
+	// Of one that leaves: who still reads it, whom it still reads itself, whether it
+	// may be cleaned, and has been.
+	reading, keeping []link.Holding
+	clean, left      bool
 
 	ca    caPlan
 	token tokenPlan

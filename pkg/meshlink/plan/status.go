@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -178,7 +177,8 @@ func judged(kind string, ok bool, reason, message string) metav1.Condition {
 func (r *round) available(c *cluster) metav1.Condition {
 	const kind = meshv1alpha1.ConditionAvailable
 	if c.phase == leaving {
-		return judged(kind, false, "Leaving", r.leavingMessage(c))
+		reason, message := r.leavingWords(c)
+		return judged(kind, false, reason, message)
 	}
 	if reason, message := c.link.MissingMember(); reason != "" {
 		return judged(kind, false, reason, message)
@@ -189,24 +189,6 @@ func (r *round) available(c *cluster) metav1.Condition {
 		}
 	}
 	return judged(kind, true, "Reporting", "its agent reports, and istiod answers")
-}
-
-// leavingMessage says what a cluster that leaves waits for.
-func (r *round) leavingMessage(c *cluster) string {
-	why := fmt.Sprintf("cluster %s is no longer in the mesh", c.name)
-	if c.claim != "" {
-		why = c.claim
-	}
-	switch {
-	case !c.clean:
-		return fmt.Sprintf("%s; cluster %s has not let go of it yet: look whether the agent there runs", why, strings.Join(c.reading, ", "))
-	case c.left:
-		return why
-	case c.lost != nil:
-		return fmt.Sprintf("%s and has still to take back what was written into it, but nothing is heard of it; bring it back, or delete Cluster %s", why, c.name)
-	default:
-		return why + "; its agent takes back what was written into it"
-	}
 }
 
 func (r *round) trusted(c *cluster) metav1.Condition {
@@ -299,7 +281,7 @@ var steps = []meshv1alpha1.LinkStep{
 func (r *round) problems(status *meshv1alpha1.MeshStatus) []problem {
 	var all []problem
 	if r.deleting() {
-		all = append(all, problem{"Deleting", "the Mesh is being deleted; its clusters leave it"})
+		all = append(all, problem{"Deleting", "the Mesh is being deleted; its clusters leave it" + r.waitedFor()})
 	}
 	if r.affinity != nil {
 		all = append(all, problem{"InvalidAffinity", fmt.Sprintf("spec.clusterAffinity: %v", r.affinity)})

@@ -202,10 +202,11 @@ func (r *round) rest(c *cluster) []Write {
 			writes = append(writes, Write{Verb: Delete, Object: c.works[part]})
 		}
 	}
+	if c.member != nil || len(writes) > 0 {
+		writes = append(writes, Write{Verb: Delete, Object: &corev1.Secret{ObjectMeta: metadata(r.mesh.Name, c.name, meshv1alpha1.ReaderSecretName(r.mesh.Name))}})
+	}
 	if c.member != nil {
-		writes = append(writes,
-			Write{Verb: Delete, Object: &corev1.Secret{ObjectMeta: metadata(r.mesh.Name, c.name, meshv1alpha1.ReaderSecretName(r.mesh.Name))}},
-			Write{Verb: Delete, Object: c.member})
+		writes = append(writes, Write{Verb: Delete, Object: c.member})
 	}
 	return writes
 }

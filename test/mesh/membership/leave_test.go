@@ -1,12 +1,17 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -100,6 +105,53 @@ func TestAClusterLeavesAndComesBack(t *testing.T) {
 	load.Stop()
 	_, failed := load.Since(leaving)
 	require.Empty(t, failed)
+}
+
+// TestAClusterLeavesWhenIstiodHasLetGo: the remote secret is gone from ap, and istiod there
+// has not seen it. Its proxies still call us, which keeps its gateway meanwhile; and the
+// Mesh says who is waited for.
+func TestAClusterLeavesWhenIstiodHasLetGo(t *testing.T) {
+	s := shared.Begin(t)
+	s.Hello(map[string]int{"eu": 1, "ap": 1, "us": 1})
+	s.Establish(meshlab.Names, 6, "withdrawAfter: 5m")
+	frozen := shared.Members["ap"].Istiod.PID()
+	require.NoError(t, syscall.Kill(frozen, syscall.SIGSTOP))
+	thaw := sync.OnceFunc(func() { require.NoError(t, syscall.Kill(frozen, syscall.SIGCONT)) })
+	t.Cleanup(thaw)
+
+	s.Edit(meshlab.Mesh, `{"spec":{"clusterAffinity":{"clusterNames":["eu","ap"]}}}`)
+	secrets := shared.Members["ap"].Core.CoreV1().Secrets(istiolab.Namespace)
+	s.Await("the remote secret for us is gone from ap", func() error {
+		_, err := secrets.Get(s.Context(), "istio-remote-secret-us", metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err == nil:
+			err = errors.New("it is there")
+		}
+		return err
+	})
+	s.Becomes(meshlab.Mesh, "it is said that istiod of ap is waited for", func(mesh *meshv1alpha1.Mesh) error {
+		for _, c := range mesh.Status.Clusters {
+			available := meta.FindStatusCondition(c.Conditions, meshv1alpha1.ConditionAvailable)
+			if c.Name == "us" && available.Reason == "Leaving" && strings.Contains(available.Message, "let go of it: cluster ap (istiod of cluster ap does not answer") && strings.Contains(available.Message, "not waited for after") {
+				return nil
+			}
+		}
+		return fmt.Errorf("said is %+v", mesh.Status.Clusters)
+	})
+	us := shared.Members["us"].Core.CoreV1()
+	_, err := us.Services(istiolab.Namespace).Get(t.Context(), "istio-eastwestgateway", metav1.GetOptions{})
+	require.NoError(t, err, "us keeps its gateway")
+	namespace, err := us.Namespaces().Get(t.Context(), istiolab.Namespace, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, networkLabel+"=network-us", network(namespace))
+
+	thaw()
+	s.Ready(meshlab.Mesh, "2/2", "2/2")
+	s.Gone("us", "service", "--namespace="+istiolab.Namespace, "istio-eastwestgateway")
+	s.Gone(lab.Fed, "meshmembers.mesh.flotilla.io", "--namespace=karmada-es-us", meshlab.Mesh)
+	s.Synced("ap", "eu")
 }
 
 // TestADeletedMeshLeavesNothing but the CAs, which workloads live by.

@@ -8,9 +8,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
+	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/test/e2e/lab"
 	"github.com/flotilla-io/flotilla/test/mesh/istiolab"
 )
@@ -106,17 +108,35 @@ func (s *Session) WithoutCA() {
 	}
 }
 
-// Dissolve deletes a Mesh and waits until it is gone, and its objects are.
+// Dissolve deletes a Mesh and waits until it is gone, and its objects are. When the Mesh
+// says that deletions wait for a person they are confirmed.
 func (s *Session) Dissolve(name string) {
 	s.Helper()
 	s.Run(lab.Fed, "delete", meshes, name, "--ignore-not-found", "--wait=false")
 	s.Await("Mesh "+name+" is gone", func() error {
 		out, err := s.Try(lab.Fed, "get", meshes, name, "--ignore-not-found", "--output=name")
 		if err == nil && strings.TrimSpace(out) != "" {
+			if mesh, err := s.GetMesh(name); err == nil {
+				s.confirmFor(mesh)
+			}
 			err = fmt.Errorf("it is there\n%s", s.Show(name))
 		}
 		return err
 	})
+}
+
+// confirmFor confirms deletions if a Mesh says that a cluster waits for that.
+func (s *Session) confirmFor(mesh *meshv1alpha1.Mesh) {
+	s.Helper()
+	for i := range mesh.Status.Clusters {
+		available := meta.FindStatusCondition(mesh.Status.Clusters[i].Conditions, meshv1alpha1.ConditionAvailable)
+		if available != nil && available.Reason == names.ConditionDeletionsHeld {
+			for _, name := range Names {
+				s.confirmDeletions(name)
+			}
+			return
+		}
+	}
 }
 
 // Edit merges a patch into a Mesh.

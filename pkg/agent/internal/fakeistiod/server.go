@@ -39,8 +39,8 @@ type Answers struct {
 	// CA signs, with Roots as the bundle; the root of CA if empty.
 	CA    *CA
 	Roots []*x509.Certificate
-	// Hang makes it answer nothing at all.
-	Hang bool
+	// Hang makes it answer nothing at all, and HangEndpoints no question for endpoints.
+	Hang, HangEndpoints bool
 	// Refuse makes it refuse every token, and NoCA every request to sign.
 	Refuse, NoCA bool
 }
@@ -240,11 +240,7 @@ func (s *Server) answer(ctx context.Context, request *discoveryv3.DiscoveryReque
 		name := request.ResourceNames[0]
 		answers := s.look(name)
 		if answers.Hang {
-			select {
-			case <-ctx.Done():
-			case <-s.stop:
-			}
-			return nil, status.Error(codes.Canceled, "hung")
+			return nil, s.hang(ctx)
 		}
 		page, ok := answers.Pages[name]
 		if !ok {
@@ -260,6 +256,9 @@ func (s *Server) answer(ctx context.Context, request *discoveryv3.DiscoveryReque
 		return nil, nil
 	case request.TypeUrl == endpointType && request.ResponseNonce == "":
 		answers := s.look("endpoints")
+		if answers.HangEndpoints {
+			return nil, s.hang(ctx)
+		}
 		all := make([]*anypb.Any, 0, len(request.ResourceNames))
 		for _, name := range request.ResourceNames {
 			all = append(all, assignment(name, answers.Endpoints[name]))
@@ -267,6 +266,15 @@ func (s *Server) answer(ctx context.Context, request *discoveryv3.DiscoveryReque
 		return []*discoveryv3.DiscoveryResponse{response(endpointType, nonce, all...)}, nil
 	}
 	return nil, status.Errorf(codes.InvalidArgument, "not served: %v", request)
+}
+
+// hang waits until nobody waits for an answer any more.
+func (s *Server) hang(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-s.stop:
+	}
+	return status.Error(codes.Canceled, "hung")
 }
 
 func response(kind, nonce string, resources ...*anypb.Any) *discoveryv3.DiscoveryResponse {

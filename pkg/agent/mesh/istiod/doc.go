@@ -21,7 +21,8 @@
 // subscription is ended when it was answered, so nothing is pushed in between.
 //
 // The version is read from /version beside the metrics (http-monitoring, 15014): it
-// is open to all, and asked for without a token.
+// is open to all, and asked for without a token. Nobody vouches for the answer, so it
+// decides about little (docs/design/023).
 //
 // Concurrency: a Client may be used by many goroutines, a Session by one at a time.
 // A Session whose call has failed is of no use any more.

@@ -1,6 +1,7 @@
 package istiod
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
@@ -244,6 +246,33 @@ func TestVersion(t *testing.T) {
 	for text, want := range map[string]string{"1.31.0-rc.1-abc-Clean": "1.31.0-rc.1", "1.31.1": "1.31.1", "unknown-unknown-unknown\n": "unknown", "": ""} {
 		assert.Equal(t, want, parseVersion(text))
 	}
+}
+
+// Whoever is in between can answer what he likes. He sends the agent nowhere with it, and
+// puts nothing before people but a version.
+func TestVersionOfSomebodyElse(t *testing.T) {
+	elsewhere := 0
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { elsewhere++; _, _ = w.Write([]byte("secret")) }))
+	t.Cleanup(other.Close)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for name, answer := range map[string]http.HandlerFunc{
+		"Redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+"/version", http.StatusFound)
+		},
+		"Escapes": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("1.31.1\x1b[2Kall is well")) },
+		"Long":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bytes.Repeat([]byte("1"), 1<<20)) },
+		"Nothing": func(http.ResponseWriter, *http.Request) {},
+		"Page":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>-a-b")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(answer)
+			t.Cleanup(server.Close)
+			version, err := Version(t.Context(), client, server.Listener.Addr().String())
+			require.ErrorIs(t, err, ErrPage)
+			assert.Empty(t, version)
+		})
+	}
+	assert.Zero(t, elsewhere)
 }
 
 func TestLocate(t *testing.T) {

@@ -22,7 +22,9 @@
 //
 // A Record makes a verdict over time: an address that closes all names that are known
 // to have pods behind it fails with NothingBehind, but only when it did so several
-// times. It says when to try again, too: attempts reach workloads of users, so there is
+// times. The same holds for one that passed, and at which nothing ends a handshake any
+// more; and it holds for longer when nothing has answered before: the first service of a
+// mesh does not take a link down while its pods start and gateways learn of it. It says when to try again, too: attempts reach workloads of users, so there is
 // one a minute where all is well, and Reach, which does not, in between.
 //
 // Combine makes a verdict about a peer, which is good while most of its addresses are:

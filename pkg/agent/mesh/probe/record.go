@@ -10,9 +10,11 @@ const (
 	// passedFor is how long a full handshake is good for, and emptyFor is how long it is
 	// that nothing was there to shake hands with.
 	passedFor, emptyFor = time.Minute, 10 * time.Second
-	// closedTimes and closedFor are how often, and over how much time, an address has to
-	// close all that is known to be behind it.
-	closedTimes, closedFor = 3, 10 * time.Second
+	// doubtTimes and doubtFor are how often, and over how much time, an address that passed
+	// has to close all that is known to be behind it, or to fail with it, and newFor is the
+	// time when nothing has answered before: what is known is new then. Its pods may be about
+	// to start, and the gateway has to learn of it.
+	doubtTimes, doubtFor, newFor = 3, 10 * time.Second, time.Minute
 )
 
 // Record is what is remembered of attempts at one address. With nothing but the address
@@ -27,8 +29,8 @@ type Record struct {
 	// Failed is how often in a row it has.
 	Failed int
 
-	closed int
-	since  time.Time
+	doubts int
+	since  time.Time // of the first doubt
 	again  bool
 }
 
@@ -38,7 +40,7 @@ func (r *Record) Again() { r.again = true }
 // Due says whether to try a handshake again. Known are the names that have pods there.
 func (r *Record) Due(known []string, now time.Time) bool {
 	switch age := now.Sub(r.Tried); {
-	case r.again, r.Tried.IsZero(), !r.Result.Passed, r.closed > 0, age < 0:
+	case r.again, r.Tried.IsZero(), !r.Result.Passed, r.doubts > 0, age < 0:
 		return true
 	case r.Result.Reason == NoService:
 		return age >= emptyFor || !containsAll(r.Result.Closed, known)
@@ -53,27 +55,40 @@ func (r *Record) Take(got Result, known []string, now time.Time) {
 	before := r.Result
 	untried := r.Tried.IsZero()
 	r.At, r.Tried, r.Result, r.again = now, now, got, false
-	if got.Reason != NoService || len(known) == 0 || !containsAll(got.Closed, known) {
-		r.closed = 0
+	shut := got.Reason == NoService && len(known) > 0 && containsAll(got.Closed, known)
+	if !shut && !got.unready() {
+		r.doubts = 0
 		return
 	}
-	if r.closed++; r.closed == 1 {
+	if r.doubts++; r.doubts == 1 {
 		r.since = now
 	}
+	patience := doubtFor
+	if before.Reason == NoService {
+		patience = newFor
+	}
+	over := r.doubts >= doubtTimes && now.Sub(r.since) >= patience
 	switch {
-	case r.closed >= closedTimes && now.Sub(r.since) >= closedFor, !untried && !before.Passed:
+	case untried: // what was seen is all that there is
+	case !over && before.Passed:
+		r.Result = before // pods come and go
+	case shut:
 		r.Result = Result{Reason: NothingBehind, Closed: got.Closed, Message: fmt.Sprintf(
 			"%s closes connections to services that have pods in the cluster, %s among them; does the gateway run, and is it what is behind that address?", r.Address, known[0])}
-	case !untried:
-		r.Result = before // pods come and go
 	}
+}
+
+// unready tells whether names went wrong as they do while a workload starts or ends: the
+// gateway was reached, and nobody behind it has shown or refused a certificate.
+func (r *Result) unready() bool {
+	return len(r.Failed) > 0 && (r.Reason == Unreachable || r.Reason == NoGateway)
 }
 
 // Reached takes in whether a connection was made.
 func (r *Record) Reached(got Result, now time.Time) {
 	defer r.count()
 	if r.At = now; !got.Passed {
-		r.Result, r.closed = got, 0
+		r.Result, r.doubts = got, 0
 		if r.Tried.IsZero() {
 			r.Tried = now
 		}

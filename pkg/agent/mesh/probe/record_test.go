@@ -17,6 +17,7 @@ func shut(names ...string) Result { return Result{Passed: true, Reason: NoServic
 func TestRecord(t *testing.T) {
 	known := []string{"a", "b"}
 	pass, unreachable := Result{Passed: true, Name: "a"}, Result{Reason: Unreachable}
+	unready, foreign := Result{Reason: NoGateway, Failed: known}, Result{Reason: WrongRoot, Failed: known}
 	for name, tc := range map[string]struct {
 		reason string
 		known  []string
@@ -31,7 +32,16 @@ func TestRecord(t *testing.T) {
 		"Closed":           {reason: "The gateway is gone, and a load balancer answers for it.", known: known, every: 5 * time.Second, got: []Result{pass, shut(known...), shut(known...), shut(known...)}, want: NothingBehind},
 		"ClosedFast":       {reason: "Three times within a moment is once.", known: known, every: time.Second, got: []Result{pass, shut(known...), shut(known...), shut(known...)}, passed: true},
 		"ClosedInBetween":  {reason: "It begins anew.", known: known, every: 5 * time.Second, got: []Result{pass, shut(known...), shut(known...), pass, shut(known...)}, passed: true},
-		"ClosedAtFirst":    {reason: "Nobody has ever been there.", known: known, every: 5 * time.Second, got: []Result{shut(known...), shut(known...), shut(known...)}, want: NothingBehind},
+		"ClosedAtFirst":    {reason: "Nobody has ever been there.", known: known, every: 30 * time.Second, got: []Result{shut(known...), shut(known...), shut(known...)}, want: NothingBehind},
+		"NewService":       {reason: "The gateway may not know of it yet.", known: known, every: 5 * time.Second, got: []Result{shut("x"), shut(known...), shut(known...), shut(known...), shut(known...)}, passed: true, want: NoService},
+		"NewUnready":       {reason: "Its pods may be about to start.", known: known, every: 5 * time.Second, got: []Result{shut("x"), unready, shut(known...), unready, unready}, passed: true, want: NoService},
+		"NewNeverReady":    {reason: "That takes too long.", known: known, every: 15 * time.Second, got: []Result{shut("x"), unready, unready, unready, unready, unready}, want: NoGateway},
+		"UnreadyOnce":      {reason: "The pod that answered is replaced.", known: known, every: 5 * time.Second, got: []Result{pass, unready}, passed: true},
+		"Unready":          {reason: "It stays so.", known: known, every: 5 * time.Second, got: []Result{pass, unready, unready, unready}, want: NoGateway},
+		"UnreadyAtFirst":   {reason: "It has never passed.", known: known, got: []Result{unready}, want: NoGateway},
+		"UnreadyAfter":     {reason: "What failed has not passed since.", known: known, got: []Result{unreachable, unready}, want: NoGateway},
+		"NewAndGone":       {reason: "No connection is no fault of a service.", known: known, got: []Result{shut("x"), unreachable}, want: Unreachable},
+		"NewWrongRoot":     {reason: "Another root does not become right by waiting.", known: known, got: []Result{shut("x"), foreign}, want: WrongRoot},
 		"ClosedAfterFault": {reason: "What failed has not passed since.", known: known, got: []Result{unreachable, shut(known...)}, want: NothingBehind},
 		"NotAllTried":      {reason: "Another may be there.", known: known, every: 5 * time.Second, got: []Result{shut("a"), shut("a"), shut("a")}, passed: true, want: NoService},
 		"NoneKnown":        {reason: "There was nobody to answer.", every: 5 * time.Second, got: []Result{pass, shut("x"), shut("x"), shut("x")}, passed: true, want: NoService},

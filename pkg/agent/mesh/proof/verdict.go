@@ -21,6 +21,9 @@ func failed(reason, format string, args ...any) Verdict {
 	return Verdict{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
+// namespace is that of istiod, as its pages name Secrets in it.
+const namespace = meshv1alpha1.IstioNamespace + "/"
+
 // OwnCluster is the CLUSTER_ID of the istiod itself; empty when it does not show it.
 func OwnCluster(clusters []istiod.Cluster) string {
 	for _, c := range clusters {
@@ -35,14 +38,13 @@ func OwnCluster(clusters []istiod.Cluster) string {
 // remote secret of that name. Settled is false while the secret has changed so lately
 // that "synced" may still mean the one before.
 func Synced(clusters []istiod.Cluster, peer, secretName string, settled bool) Verdict {
-	const namespace = meshv1alpha1.IstioNamespace + "/"
 	for _, c := range clusters {
 		if c.ID != peer || c.SecretName == "" {
 			continue
 		}
 		switch {
 		case c.SecretName != namespace+secretName:
-			return failed("ForeignSecret", "istiod reads the cluster through Secret %s, which no Mesh has made; delete it, and istiod takes %s%s", c.SecretName, namespace, secretName)
+			return foreign(c.SecretName, ", and istiod takes "+namespace+secretName)
 		case c.SyncStatus == istiod.Synced && !settled:
 			return Changed()
 		case c.SyncStatus == istiod.Synced:
@@ -54,6 +56,26 @@ func Synced(clusters []istiod.Cluster, peer, secretName string, settled bool) Ve
 		}
 	}
 	return failed("NotKnown", "istiod does not know the cluster; it reads Secrets of %s with label istio/multiCluster=true, look into its log whether it refuses this one", meshv1alpha1.IstioNamespace)
+}
+
+// LetGo says whether istiod does not read a peer any more, for which there is no remote
+// secret of that name. What it has read it goes on with, and so do its proxies, until it
+// takes the peer out of its list.
+func LetGo(clusters []istiod.Cluster, peer, secretName string) Verdict {
+	for _, c := range clusters {
+		switch {
+		case c.ID != peer || c.SecretName == "":
+		case c.SecretName != namespace+secretName:
+			return foreign(c.SecretName, "")
+		default:
+			return failed("NotLetGo", "the remote secret is gone, and istiod still has the cluster (its state is %s); restart istiod if it stays so", c.SyncStatus)
+		}
+	}
+	return Verdict{Passed: true}
+}
+
+func foreign(secret, after string) Verdict {
+	return failed("ForeignSecret", "istiod reads the cluster through Secret %s, which no Mesh has made; delete it%s", secret, after)
 }
 
 // Changed is the Verdict about a remote secret that has changed since istiod was asked.
