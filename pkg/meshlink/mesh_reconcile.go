@@ -153,8 +153,9 @@ func (r *Reconciler) look(ctx context.Context, mesh *meshv1alpha1.Mesh) (time.Du
 // is then.
 func (r *Reconciler) carryOut(ctx context.Context, mesh *meshv1alpha1.Mesh, next *plan.Plan) (_ *meshv1alpha1.Mesh, stopped bool, failed error) {
 	without := map[string]bool{}
+	defer func() { next.Without(mesh, without) }()
 	for _, w := range next.Writes {
-		if w.Cluster != "" && without[w.Cluster] || w.Needs != "" && without[w.Needs] || w.Last && failed != nil {
+		if w.Blocked(without) {
 			continue
 		}
 		written, err := r.write(ctx, mesh.Name, w)

@@ -103,7 +103,7 @@ func (m *Member) rotate(reader *meshv1alpha1.MemberReader, status *meshv1alpha1.
 	if mint || reader.RenewAfter != nil && !reader.RenewAfter.Time.Before(made) && !now.Before(reader.RenewAfter.Time) {
 		m.minted++
 		m.tokens = append(m.tokens, token{made: now, data: &remotesecret.Token{
-			Bearer: fmt.Sprintf("token-%s-%d", m.Name, m.minted), CA: caBundle(),
+			Bearer: fmt.Sprintf("token-%s-%d-%d", m.Name, m.Incarnation, m.minted), CA: caBundle(),
 			Server: "https://api." + m.Name + ".example.org", Expires: now.Add(reader.TokenTTL.Duration).Truncate(time.Second),
 		}})
 	}

@@ -20,6 +20,8 @@ import (
 
 // Member is a cluster with Istio.
 type Member struct {
+	// Incarnation tells members of one name apart.
+	Incarnation int
 	// Name of the cluster.
 	Name string
 	// ClusterID and Version of its istiod.

@@ -50,7 +50,8 @@ type federation struct {
 	placed    []link.Placed
 	held      []link.Ordered
 
-	reverse bool // writes are made in the wrong order
+	reverse bool            // writes are made in the wrong order
+	failing map[string]bool // clusters for which nothing can be written
 
 	version int
 	writes  int                   // of the planner, but for statuses
@@ -231,9 +232,17 @@ func (f *federation) control(mesh string, most int) bool {
 	if f.reverse {
 		slices.Reverse(p.Writes)
 	}
+	without := map[string]bool{}
 	for i, w := range p.Writes {
 		if i == most {
 			return false
+		}
+		if w.Blocked(without) {
+			continue
+		}
+		if f.failing[w.Cluster] {
+			without[w.Cluster] = true
+			continue
 		}
 		if f.onWrite != nil {
 			f.onWrite(w)
@@ -241,8 +250,11 @@ func (f *federation) control(mesh string, most int) bool {
 		f.writes++
 		f.write(w)
 	}
+	p.Without(f.meshes[mesh], without)
 	if p.Gone {
-		delete(f.meshes, mesh)
+		if len(without) == 0 {
+			delete(f.meshes, mesh)
+		}
 		return true
 	}
 	if !apiequality.Semantic.DeepEqual(f.meshes[mesh].Status, p.Status) {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,10 +72,17 @@ type Write struct {
 	// Cluster that it is for; empty when it is for the mesh. When it fails none after
 	// it is to be made for that cluster; when it is for the mesh, none at all.
 	Cluster string
-	// Needs is another cluster, without whose writes this one is not to be made.
-	Needs string
+	// Needs are other clusters, without whose writes this one is not to be made.
+	Needs []string
 	// Last lets go of the Mesh. It needs all others.
 	Last bool
+}
+
+// Blocked says that a write is not to be made, because one before it has failed for
+// one of these clusters.
+func (w *Write) Blocked(without map[string]bool) bool {
+	return w.Cluster != "" && without[w.Cluster] || w.Last && len(without) > 0 ||
+		slices.ContainsFunc(w.Needs, func(name string) bool { return without[name] })
 }
 
 // Event is something that people want to see on the Mesh.
@@ -99,4 +107,8 @@ type Plan struct {
 	Events []Event
 	// Again is when to look again if nothing else happens; zero for never.
 	Again time.Time
+
+	// worthless are clusters that were unjoined, each with those of which it knows a
+	// token that is to be worthless.
+	worthless map[string][]string
 }

@@ -18,6 +18,7 @@ import (
 	policyv1alpha1 "github.com/flotilla-io/flotilla/api/policy/v1alpha1"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/link"
+	"github.com/flotilla-io/flotilla/pkg/meshlink/meshlinktest"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/plan"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/remotesecret"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/trust"
@@ -28,13 +29,21 @@ type world struct {
 	*federation
 	fail    func(format string, args ...any)
 	foreign map[string]bool // clusters in which somebody has put a CA of his own
+	former  []former
 	roots   int64
+}
+
+// former is a member that was unjoined, and those that were there then.
+type former struct {
+	*meshlinktest.Member
+	peers map[string]*meshlinktest.Member
 }
 
 var everyone = []string{"ap", "eu", "sa", "us"}
 
 func newWorld(t *rapid.T) *world {
 	w := &world{federation: newFederation(t, everyone...), fail: t.Fatalf, foreign: map[string]bool{}, roots: 1}
+	w.failing = map[string]bool{}
 	networks := drawNetworks(t)
 	w.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) {
 		selecting("ap", "eu", "us")(spec)
@@ -261,6 +270,13 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	}
 	return map[string]func(*rapid.T){
 		"control": func(t *rapid.T) { w.control("mesh1", rapid.IntRange(-1, 6).Draw(t, "writes")) },
+		"conflict": func(t *rapid.T) {
+			for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom(everyone), rapid.ID).Draw(t, "failing") {
+				w.failing[name] = true
+			}
+			w.control("mesh1", -1)
+			clear(w.failing)
+		},
 		"apply":   func(t *rapid.T) { w.apply(pick(t)) },
 		"reload":  func(t *rapid.T) { w.members[pick(t)].Reload(w.now) },
 		"deliver": func(t *rapid.T) { w.deliver(pick(t), "mesh1") },
@@ -336,10 +352,33 @@ func (w *world) goneFor(t *rapid.T, name string) {
 		}
 	}
 	// Another member comes under the name, if one does.
-	delete(w.members, name)
+	w.replace(name)
 	delete(w.foreign, name)
-	m := newFederation(w.t, name).members[name]
-	w.members[name] = m
+}
+
+// replace has another member under a name.
+func (w *world) replace(name string) {
+	was := former{Member: w.members[name], peers: maps.Clone(w.members)}
+	delete(was.peers, name)
+	w.former = append(w.former, was)
+	w.members[name] = newFederation(w.t, name).members[name]
+	w.members[name].Incarnation = len(w.former)
+}
+
+// checkFormer: what one knows that was unjoined is worth nothing.
+func (w *world) checkFormer() {
+	for range 5 {
+		w.everybody()
+		w.obey()
+		w.now = w.now.Add(time.Minute)
+	}
+	for _, was := range w.former {
+		for name, peer := range was.peers {
+			if _, works := was.Reads(peer, w.now); works && w.members[name] == peer {
+				w.fail("%s was unjoined, and what it knows of %s goes on", was.Name, name)
+			}
+		}
+	}
 }
 
 // putForeign has somebody put a CA of his own into a cluster in which there is none
@@ -359,9 +398,8 @@ func (w *world) putForeign(name string) {
 func (w *world) heal() {
 	for _, name := range everyone {
 		if c := w.fleet[name]; c != nil && c.DeletionTimestamp != nil {
-			w.fleet[name] = nil
 			delete(w.fleet, name)
-			w.members[name] = newFederation(w.t, name).members[name]
+			w.replace(name)
 			for key, obj := range w.objects {
 				if obj.GetNamespace() == names.ExecutionNamespace(name) {
 					delete(w.objects, key)
@@ -426,6 +464,7 @@ func TestWhateverHappens(t *testing.T) {
 		if got := len(w.meshes["mesh1"].Status.Links); got != len(everyone)*(len(everyone)-1) {
 			t.Fatalf("%d links", got)
 		}
+		w.checkFormer()
 		w.settle()
 		writes := fmt.Sprint(w.writes, w.status, slices.Sorted(maps.Keys(w.objects)))
 		w.everybody()

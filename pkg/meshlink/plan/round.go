@@ -126,8 +126,9 @@ type round struct {
 
 	accounts map[meshv1alpha1.MeshSecretAccess][]workv1alpha1.Manifest
 
-	pairs []pair
-	again time.Time
+	pairs     []pair
+	worthless map[string][]string // see Plan
+	again     time.Time
 }
 
 // problem is something that keeps a Mesh from being ready.
@@ -141,7 +142,7 @@ type pair struct {
 
 // Make says what to write.
 func Make(picture *Picture, now time.Time) (*Plan, error) {
-	r := &round{picture: picture, mesh: picture.Mesh.DeepCopy(), now: now, byName: map[string]*cluster{}}
+	r := &round{picture: picture, mesh: picture.Mesh.DeepCopy(), now: now, byName: map[string]*cluster{}, worthless: map[string][]string{}}
 	meshv1alpha1.SetDefaults_Mesh(r.mesh)
 	r.membership()
 	r.departures()
@@ -170,7 +171,7 @@ func Make(picture *Picture, now time.Time) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Writes: writes, Gone: finished, Again: r.again}
+	plan := &Plan{Writes: writes, Gone: finished, Again: r.again, worthless: r.worthless}
 	if !finished {
 		plan.Status = r.status()
 		plan.Events = r.events(&plan.Status)

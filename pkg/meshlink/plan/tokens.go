@@ -175,7 +175,14 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 		t := c.member.Spec.Reader.RenewAfter.UTC()
 		after = &t
 	}
-	if c.phase != active {
+	there := c.member != nil && c.member.Spec.Reader != nil
+	if c.phase == active && !there && c.status() != nil && c.status().Token != nil {
+		// It is read again before its agent knew that nobody does, so it has the token
+		// of then, which clusters may know that were unjoined meanwhile.
+		next := r.soon()
+		return &next
+	}
+	if c.phase != active && !there {
 		return after
 	}
 	for _, former := range r.clusters {
@@ -187,12 +194,17 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 		if former.object != nil && !again && after != nil && !after.Before(former.object.DeletionTimestamp.Time) {
 			continue // it was asked for when the cluster began to go
 		}
-		// Seconds are what is stored.
-		next := r.now.UTC().Truncate(time.Second).Add(time.Second)
+		if !slices.Contains(r.worthless[former.name], c.name) {
+			r.worthless[former.name] = append(r.worthless[former.name], c.name)
+		}
+		next := r.soon()
 		after = &next
 	}
 	return after
 }
+
+// soon is the next time that can be stored: in seconds.
+func (r *round) soon() time.Time { return r.now.UTC().Truncate(time.Second).Add(time.Second) }
 
 // mayHave says whether a cluster could have a remote secret for another.
 func (r *round) mayHave(former, c *cluster) bool {
@@ -209,9 +221,8 @@ func (r *round) mayHave(former, c *cluster) bool {
 // linked says whether the status has a link that came so far that there was a remote
 // secret for it.
 func (r *round) linked(from, to string) bool {
-	before := slices.Index(steps, meshv1alpha1.StepSecret)
 	return slices.ContainsFunc(r.mesh.Status.Links, func(l meshv1alpha1.MeshLink) bool {
-		return l.From == from && l.To == to && (l.Phase != meshv1alpha1.LinkPending || slices.Index(steps, l.Step) >= before)
+		return l.From == from && l.To == to && hadSecret(&l)
 	})
 }
 

@@ -50,6 +50,9 @@ func (r *round) writes() (writes []Write, finished bool, err error) {
 	for _, c := range r.clusters {
 		if write := r.memberWrite(c); write != nil {
 			write.Cluster = c.name
+			if write.Verb == Create {
+				write.Needs = r.worthless[c.name]
+			}
 			members = append(members, *write)
 		}
 	}
@@ -61,7 +64,7 @@ func (r *round) writes() (writes []Write, finished bool, err error) {
 	remains := false
 	for _, c := range r.clusters {
 		for _, write := range r.rest(c) {
-			write.Cluster = c.name
+			write.Cluster, write.Needs = c.name, r.worthless[c.name]
 			writes = append(writes, write)
 		}
 		remains = remains || c.phase == leaving && !c.left
@@ -118,7 +121,7 @@ func (r *round) workWrites(c *cluster) (withdrawals, ca, additions, removals []W
 			write = Write{Verb: Update, Object: updated(there, work), Was: there}
 		}
 		if peer := peerOf(part); peer != "" {
-			write.Needs = peer // that the token is in use has to be stored first
+			write.Needs = []string{peer} // that the token is in use has to be stored first
 		}
 		if part == PartCA {
 			ca = append(ca, write)
