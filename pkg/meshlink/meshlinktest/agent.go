@@ -61,9 +61,7 @@ func (m *Member) brought() bool {
 
 func (m *Member) leave() {
 	m.network, m.outside = "", true
-	for i := range m.tokens {
-		m.tokens[i].ended = true
-	}
+	m.endAll()
 }
 
 func (m *Member) reportIstiod(status *meshv1alpha1.MeshMemberStatus) {
@@ -92,6 +90,9 @@ func (m *Member) reportIstiod(status *meshv1alpha1.MeshMemberStatus) {
 
 // rotate makes a token when it is time, and ends those that nobody uses.
 func (m *Member) rotate(reader *meshv1alpha1.MemberReader, status *meshv1alpha1.MeshMemberStatus, now time.Time) map[string][]byte {
+	if reader == nil {
+		m.endAll()
+	}
 	if reader == nil || !m.Has("ServiceAccount", meshv1alpha1.IstioNamespace, remotesecret.ReaderName) {
 		return nil
 	}
@@ -111,6 +112,12 @@ func (m *Member) rotate(reader *meshv1alpha1.MemberReader, status *meshv1alpha1.
 	data := m.tokens[len(m.tokens)-1].data
 	status.Token = &meshv1alpha1.MemberToken{Hash: data.Hash(), Expires: metav1.Time{Time: data.Expires}}
 	return data.Data()
+}
+
+func (m *Member) endAll() {
+	for i := range m.tokens {
+		m.tokens[i].ended = true
+	}
 }
 
 // endUnused ends tokens that are not in use, if a later one is: what is newer than

@@ -129,7 +129,7 @@ func (m *Member) Apply(works []*workv1alpha1.Work) map[string]string {
 		case object.keep:
 			object.work = ""
 		default:
-			delete(m.objects, at)
+			m.remove(at)
 		}
 	}
 	return failures
@@ -287,7 +287,16 @@ func (m *Member) GatewayLabel() string {
 
 // Remove has an object taken out of the member by hand.
 func (m *Member) Remove(kind, namespace, name string) {
-	delete(m.objects, kind+" "+namespace+"/"+name)
+	m.remove(kind + " " + namespace + "/" + name)
+}
+
+// remove takes an object away. Tokens of a ServiceAccount end with it, also if there is
+// another one of that name later.
+func (m *Member) remove(at string) {
+	delete(m.objects, at)
+	if at == "ServiceAccount "+meshv1alpha1.IstioNamespace+"/"+remotesecret.ReaderName {
+		m.endAll()
+	}
 }
 
 // Relabel has the labels of an object changed by hand.

@@ -86,6 +86,7 @@ func (w *world) checkWrite(write plan.Write) {
 	if member, ok := write.Object.(*meshv1alpha1.MeshMember); ok && write.Verb == plan.Update {
 		was := write.Was.(*meshv1alpha1.MeshMember)
 		w.checkNetwork(member, was)
+		w.checkAsked(member, was)
 		if member.Spec.Leaving && !was.Spec.Leaving {
 			w.checkKeeping(member)
 		}
@@ -200,8 +201,8 @@ func (w *world) checkCleaning(cluster, part string) {
 // peer, from when the remote secret was seen to be gone.
 func (w *world) waitedFor(name, peer string, hold time.Duration) bool {
 	member := w.member(name, "mesh1")
-	if member == nil || member.Spec.Leaving {
-		return true // that was decided when it was asked to leave
+	if member == nil || member.Spec.Leaving || !asked(member, peer) {
+		return true // that was decided when it was asked to leave, or not asked about the peer any more
 	}
 	for _, p := range member.Status.Peers {
 		for _, proof := range p.Proofs {
@@ -211,6 +212,23 @@ func (w *world) waitedFor(name, peer string, hold time.Duration) bool {
 		}
 	}
 	return false
+}
+
+func asked(member *meshv1alpha1.MeshMember, peer string) bool {
+	return slices.ContainsFunc(member.Spec.Peers, func(p meshv1alpha1.MemberPeer) bool { return p.Name == peer })
+}
+
+// checkAsked: a cluster is asked about a peer for as long as it reads it.
+func (w *world) checkAsked(member, was *meshv1alpha1.MeshMember) {
+	cluster, _ := names.ClusterOf(member.Namespace)
+	hold := w.meshes["mesh1"].Spec.WithdrawAfter.Duration
+	for _, p := range was.Spec.Peers {
+		gone := w.fleet[p.Name] == nil || w.fleet[p.Name].DeletionTimestamp != nil || w.member(p.Name, "mesh1") == nil
+		if reads, _ := w.members[cluster].Reads(w.members[p.Name], w.now); reads && !gone && !asked(member, p.Name) &&
+			w.lostFor(cluster) < hold && !w.waitedFor(cluster, p.Name, hold) {
+			w.fail("%s is no longer asked about %s, which its istiod reads", cluster, p.Name)
+		}
+	}
 }
 
 // checkKeeping: a cluster is asked to leave when its own istiod reads nobody, for it is not
