@@ -140,14 +140,13 @@ func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
 }
 
 func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {
-	before, ok := f.federation.bindings.get(projection.KeyOf(b))
-	if ok {
+	if before, ok := f.federation.bindings.get(projection.KeyOf(b)); ok {
 		f.departures.check(ctx, "binding", lost(before, b))
 	}
 	f.federation.bindings.set(b)
 	f.kinds.follow(ctx, b)
 	f.federation.projection.SetBinding(b)
-	f.federation.folder.BindingChanged(before, b)
+	f.federation.folder.BindingChanged(b)
 }
 
 func (f *feed) deleteBinding(key projection.Key) {

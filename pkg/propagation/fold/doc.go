@@ -2,12 +2,10 @@
 //
 // Agents report many Works at once; a Folder keeps the reports of one binding
 // together. A binding whose every cluster has applied and is healthy is written
-// at once, unless its replicas were moved and a cluster has not reported since; any
-// other when a window has passed without news, or after five windows of news. While
-// clusters have applied and their controllers have not looked yet, news is certain
-// to come, and the five windows are waited for. So a rollout that succeeds within
-// that time costs one write, whatever the number of clusters, and one that takes
-// longer one write for every five windows.
+// at once; any other when a window has passed without news, or after five
+// windows of news. So a rollout that succeeds within that time costs one write,
+// whatever the number of clusters, and one that takes longer one write for every
+// five windows.
 //
 // What a cluster says of a namespace, or of the stub of a Service, belongs to no
 // binding's status and is passed on as it comes: a stub that cannot be applied does

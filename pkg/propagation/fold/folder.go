@@ -48,8 +48,7 @@ type Options struct {
 	// the binding's status; false when it is a share by now.
 	Stub func(ctx context.Context, of projection.Key, work string, item workv1alpha2.AggregatedStatusItem) bool
 	// Window is how long a binding must be without news before it is written,
-	// unless it has settled, or more is certain to come. It is written after
-	// maxWindows of them in any case.
+	// unless it has settled. It is written after maxWindows of them in any case.
 	Window time.Duration
 	// Workers is the number of concurrent writers.
 	Workers int
@@ -63,9 +62,6 @@ type Folder struct {
 	mu      sync.Mutex
 	pending map[projection.Key]reports
 	due     map[projection.Key]deadline
-	// awaited are the clusters whose share changed and that have not reported
-	// since: what is known of them is about their last share.
-	awaited map[projection.Key]map[string]struct{}
 }
 
 // deadline is when a queued binding is to be written.
@@ -80,7 +76,6 @@ func New(opts Options) *Folder {
 			workqueue.TypedRateLimitingQueueConfig[projection.Key]{Name: "binding-status"}),
 		pending: map[projection.Key]reports{},
 		due:     map[projection.Key]deadline{},
-		awaited: map[projection.Key]map[string]struct{}{},
 	}
 }
 
@@ -171,7 +166,6 @@ func (f *Folder) Add(key projection.Key, item workv1alpha2.AggregatedStatusItem)
 		f.pending[key] = reports{}
 	}
 	f.pending[key][item.ClusterName] = item
-	delete(f.awaited[key], item.ClusterName)
 	f.mu.Unlock()
 	f.Schedule(key)
 }
@@ -189,15 +183,8 @@ func (f *Folder) Schedule(key projection.Key) {
 	}
 	before := d.at
 	d.at = now.Add(f.opts.Window)
-	if ok {
-		switch outlookOf(b, f.pending[key]) {
-		case settled:
-			if len(f.awaited[key]) == 0 {
-				d.at = now.Add(coalesce)
-			}
-		case starting:
-			d.at = d.latest
-		}
+	if ok && settled(b.GetSpec(), b.GetStatus().AggregatedStatus, f.pending[key]) {
+		d.at = now.Add(coalesce)
 	}
 	if d.at.After(d.latest) {
 		d.at = d.latest
@@ -221,19 +208,8 @@ func (f *Folder) early(key projection.Key) bool {
 }
 
 // BindingChanged schedules a binding when its status no longer fits its
-// clusters: one was taken away, or added. before is the binding as it was, nil if
-// that is not known; the clusters whose share differs are waited for.
-func (f *Folder) BindingChanged(before, b workv1alpha2.Binding) {
-	if changed := reshared(before, b); len(changed) > 0 {
-		f.mu.Lock()
-		if f.awaited[projection.KeyOf(b)] == nil {
-			f.awaited[projection.KeyOf(b)] = map[string]struct{}{}
-		}
-		for _, cluster := range changed {
-			f.awaited[projection.KeyOf(b)][cluster] = struct{}{}
-		}
-		f.mu.Unlock()
-	}
+// clusters: one was taken away, or added.
+func (f *Folder) BindingChanged(b workv1alpha2.Binding) {
 	probe := b.DeepCopyObject().(workv1alpha2.Binding)
 	if merge(probe, nil) {
 		f.Schedule(projection.KeyOf(b))
@@ -246,7 +222,6 @@ func (f *Folder) BindingDeleted(key projection.Key) {
 	defer f.mu.Unlock()
 	delete(f.pending, key)
 	delete(f.due, key)
-	delete(f.awaited, key)
 }
 
 // Run writes until ctx ends.
@@ -294,7 +269,6 @@ func (f *Folder) take(key projection.Key) reports {
 	taken := f.pending[key]
 	delete(f.pending, key)
 	delete(f.due, key)
-	delete(f.awaited, key)
 	return taken
 }
 

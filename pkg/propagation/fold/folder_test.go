@@ -1,7 +1,6 @@
 package fold
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,11 +141,10 @@ func (e *env) update(ctx context.Context, k projection.Key, mutate func(workv1al
 // seen brings what is stored into the cache, as a watch does.
 func (e *env) seen() {
 	e.mu.Lock()
-	before := e.cached
 	e.cached = e.stored.DeepCopy()
 	b := e.cached
 	e.mu.Unlock()
-	e.BindingChanged(before, b)
+	e.BindingChanged(b)
 }
 
 func (e *env) place(clusters ...string) {
@@ -189,7 +187,6 @@ func TestWhenItIsWritten(t *testing.T) {
 		cluster string
 		health  string
 		fails   bool
-		status  string // another one than the step's number
 	}
 	ms := time.Millisecond
 	every := func(period time.Duration, n int) (out []step) {
@@ -208,86 +205,62 @@ func TestWhenItIsWritten(t *testing.T) {
 		"everybody at once": {
 			reason:   "a rollout that succeeds costs one write, a moment after the last report",
 			clusters: []string{"eu", "ap", "us"},
-			steps:    []step{{0, "eu", "Healthy", false, ""}, {5 * ms, "ap", "Healthy", false, ""}, {10 * ms, "us", "Healthy", false, ""}},
+			steps:    []step{{0, "eu", "Healthy", false}, {5 * ms, "ap", "Healthy", false}, {10 * ms, "us", "Healthy", false}},
 			want:     []time.Duration{35 * ms},
 		},
 		"somebody is missing": {
 			reason:   "the window is left for the others",
 			clusters: []string{"eu", "ap"},
-			steps:    []step{{0, "eu", "Healthy", false, ""}},
+			steps:    []step{{0, "eu", "Healthy", false}},
 			want:     []time.Duration{window},
 		},
 		"the last one settles it": {
 			reason:   "nobody waits for the window when nothing better can come",
 			clusters: []string{"eu", "ap"},
-			steps:    []step{{0, "eu", "Healthy", false, ""}, {300 * ms, "ap", "Healthy", false, ""}},
+			steps:    []step{{0, "eu", "Healthy", false}, {300 * ms, "ap", "Healthy", false}},
 			want:     []time.Duration{320 * ms},
 		},
 		"starting up": {
 			reason:   "unhealthy at first, healthy within the window: one write",
 			clusters: []string{"eu"},
-			steps:    []step{{0, "eu", unhealthy, false, ""}, {700 * ms, "eu", "Healthy", false, ""}},
+			steps:    []step{{0, "eu", unhealthy, false}, {700 * ms, "eu", "Healthy", false}},
 			want:     []time.Duration{720 * ms},
 		},
 		"failing": {
 			reason:   "a failure is written when the window is over",
 			clusters: []string{"eu"},
-			steps:    []step{{0, "eu", "Unknown", true, ""}},
+			steps:    []step{{0, "eu", "Unknown", true}},
 			want:     []time.Duration{window},
 		},
 		"news puts it off": {
 			reason:   "the window begins again with each report",
 			clusters: []string{"eu"},
-			steps:    []step{{0, "eu", unhealthy, false, ""}, {900 * ms, "eu", unhealthy, true, ""}},
+			steps:    []step{{0, "eu", unhealthy, false}, {900 * ms, "eu", unhealthy, true}},
 			want:     []time.Duration{1900 * ms},
 		},
 		"but not for ever": {
 			reason:   "after five windows people see where it stands",
 			clusters: []string{"eu"},
-			steps:    append([]step{{0, "eu", unhealthy, true, ""}}, every(490*ms, 19)...),
+			steps:    append([]step{{0, "eu", unhealthy, true}}, every(490*ms, 19)...),
 			want:     []time.Duration{5 * window, 10310 * ms},
 		},
 		"settled and then not": {
 			reason:   "what turns bad in the last moment gets its window",
 			clusters: []string{"eu"},
-			steps:    []step{{0, "eu", "Healthy", false, ""}, {10 * ms, "eu", unhealthy, false, ""}},
+			steps:    []step{{0, "eu", "Healthy", false}, {10 * ms, "eu", unhealthy, false}},
 			want:     []time.Duration{window + 10*ms},
-		},
-		"not looked at yet": {
-			reason:   "that it was applied is all there is to say, and more is certain to come",
-			clusters: []string{"eu", "ap"},
-			steps: []step{
-				{0, "eu", unhealthy, false, `{"generation":1}`}, {0, "ap", "Healthy", false, ""},
-				{3 * window, "eu", "Healthy", false, `{"generation":1,"observedGeneration":1}`},
-			},
-			want: []time.Duration{3*window + 20*ms},
-		},
-		"never looked at": {
-			reason:   "after five windows people see that a controller is missing",
-			clusters: []string{"eu"},
-			steps:    []step{{0, "eu", unhealthy, false, `{"generation":2,"observedGeneration":1}`}},
-			want:     []time.Duration{5 * window},
-		},
-		"looked at": {
-			reason:   "how far it has come is news",
-			clusters: []string{"eu"},
-			steps: []step{
-				{0, "eu", unhealthy, false, `{"generation":1}`},
-				{100 * ms, "eu", unhealthy, false, `{"generation":1,"observedGeneration":1}`},
-			},
-			want: []time.Duration{window + 100*ms},
 		},
 		"said twice": {
 			reason:   "what is stored already is not written again",
 			clusters: []string{"eu"},
 			same:     true,
-			steps:    []step{{0, "eu", "Healthy", false, ""}, {500 * ms, "eu", "Healthy", false, ""}},
+			steps:    []step{{0, "eu", "Healthy", false}, {500 * ms, "eu", "Healthy", false}},
 			want:     []time.Duration{20 * ms},
 		},
 		"flapping within the window": {
 			reason:   "only the last word is written",
 			clusters: []string{"eu"},
-			steps:    []step{{0, "eu", unhealthy, false, ""}, {100 * ms, "eu", unhealthy, true, ""}, {100 * ms, "eu", unhealthy, false, ""}},
+			steps:    []step{{0, "eu", unhealthy, false}, {100 * ms, "eu", unhealthy, true}, {100 * ms, "eu", unhealthy, false}},
 			want:     []time.Duration{window + 200*ms},
 		},
 	}
@@ -301,7 +274,7 @@ func TestWhenItIsWritten(t *testing.T) {
 						i = 0
 					}
 					pass(s.after)
-					e.reportOf(s.cluster, agentv1alpha1.WorkObservation{Applied: !s.fails, Health: s.health, Status: raw(cmp.Or(s.status, strconv.Itoa(i))), Message: "no"})
+					e.reportOf(s.cluster, agentv1alpha1.WorkObservation{Applied: !s.fails, Health: s.health, Status: raw(strconv.Itoa(i)), Message: "no"})
 				}
 				pass(10 * window)
 				assert.Equal(t, tt.want, e.writes, tt.reason)
@@ -429,13 +402,11 @@ func TestBindingThatGoes(t *testing.T) {
 		assert.LessOrEqual(t, e.calls, 1, "it is not tried for ever")
 		assert.Empty(t, e.pending)
 		assert.Empty(t, e.due)
-		assert.Empty(t, e.awaited)
 
 		e.Add(key, applied("eu")) // a report that crossed the deletion
 		pass(10 * window)
 		assert.Empty(t, e.pending)
 		assert.Empty(t, e.due)
-		assert.Empty(t, e.awaited)
 		assert.Empty(t, e.writes)
 	})
 }

@@ -135,6 +135,25 @@ func targetsOf(spec *workv1alpha2.ResourceBindingSpec) []string {
 	return out
 }
 
+// settled says that nothing better is to be expected: every cluster has
+// applied, and none is unhealthy.
+func settled(spec *workv1alpha2.ResourceBindingSpec, stored []workv1alpha2.AggregatedStatusItem, pending reports) bool {
+	have := map[string]workv1alpha2.AggregatedStatusItem{}
+	for _, item := range stored {
+		have[item.ClusterName] = item
+	}
+	for cluster, item := range pending {
+		have[cluster] = item
+	}
+	for _, cluster := range targetsOf(spec) {
+		item, ok := have[cluster]
+		if !ok || !item.Applied || item.Health == workv1alpha2.ResourceUnhealthy {
+			return false
+		}
+	}
+	return true
+}
+
 func equal(a, b workv1alpha2.AggregatedStatusItem) bool {
 	return a.ClusterName == b.ClusterName && a.Applied == b.Applied && a.AppliedMessage == b.AppliedMessage &&
 		a.Health == b.Health && equalRaw(a.Status, b.Status)

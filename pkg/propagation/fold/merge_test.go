@@ -179,6 +179,31 @@ func TestMergeKeepsOtherConditions(t *testing.T) {
 	require.False(t, merge(on(nil), nil), "a binding of nothing that says nothing")
 }
 
+func TestSettled(t *testing.T) {
+	unhealthy := item{ClusterName: "eu", Applied: true, Health: workv1alpha2.ResourceUnhealthy}
+	tests := map[string]struct {
+		reason  string
+		binding *workv1alpha2.ResourceBinding
+		pending reports
+		want    bool
+	}{
+		"all healthy":          {"nothing better can come", on([]string{"ap", "eu"}, applied("ap")), reportsOf(applied("eu")), true},
+		"health unknown":       {"kinds nobody understands never become healthy", on([]string{"eu"}), reportsOf(item{ClusterName: "eu", Applied: true, Health: workv1alpha2.ResourceUnknown}), true},
+		"one missing":          {"it will report", on([]string{"ap", "eu"}), reportsOf(applied("eu")), false},
+		"one failed":           {"it tries again", on([]string{"eu"}), reportsOf(failed("eu", "x")), false},
+		"one unhealthy":        {"pods are starting", on([]string{"eu"}), reportsOf(unhealthy), false},
+		"was unhealthy":        {"news counts, not what is stored", on([]string{"eu"}, unhealthy), reportsOf(applied("eu")), true},
+		"was healthy":          {"as above", on([]string{"eu"}, applied("eu")), reportsOf(unhealthy), false},
+		"unhealthy, taken off": {"only the clusters of now count", on([]string{"ap"}, applied("ap"), unhealthy), nil, true},
+		"nowhere":              {"there is nothing to wait for", on(nil), nil, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, tt.want, settled(&tt.binding.Spec, tt.binding.Status.AggregatedStatus, tt.pending), tt.reason)
+		})
+	}
+}
+
 func TestEqualRaw(t *testing.T) {
 	tests := map[string]struct {
 		a, b string
