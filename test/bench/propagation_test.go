@@ -130,6 +130,7 @@ func waitMoved(ctx context.Context, t *testing.T, fed client.Client) {
 			ready := map[string]int32{}
 			for _, item := range list.Items[i].Status.AggregatedStatus {
 				var status appsv1.DeploymentStatus
+				require.NotNil(c, item.Status, "%s in %s", list.Items[i].Name, item.ClusterName)
 				require.NoError(c, json.Unmarshal(item.Status.Raw, &status))
 				ready[item.ClusterName] = status.ReadyReplicas
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -39,6 +40,10 @@ func (s *Store) GetLive(ctx context.Context, key Key) (*Metadata, error) {
 		return nil, err
 	}
 	m, err := s.resource(mapping, key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		// Nobody has looked for the object: it is the version that is not served.
+		return nil, &meta.NoKindMatchError{GroupKind: key.GroupKind, SearchedVersions: []string{mapping.Resource.Version}}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("getting template %s: %w", key, err)
 	}

@@ -41,7 +41,7 @@ type Store struct {
 	ctx      context.Context //nolint:containedctx // of Start, for informers that come later; nil before it and after its end
 	running  sync.WaitGroup
 	kinds    map[schema.GroupKind]*kind
-	lost     map[schema.GroupKind]lost // watched until forgotten
+	lost     map[schema.GroupKind]schema.GroupResource // watched until forgotten
 	onChange []ChangeFunc
 }
 
@@ -49,24 +49,18 @@ type kind struct {
 	mapping  *meta.RESTMapping
 	informer cache.SharedIndexInformer
 	stop     context.CancelFunc // nil before the informer runs
-	tries    int                // how often in a row it was said to be served and was not
+	looking  bool               // for another version
 }
 
-// lost is a kind that is to be watched again.
-type lost struct {
-	resource schema.GroupResource
-	tries    int
-}
-
-// The pauses before a kind is looked for again that discovery said is served, in
-// a version that the API server does not know.
-const firstLook, lastLook = 250 * time.Millisecond, 30 * time.Second
+// firstLook is the pause before a kind is looked for again that was not served; it
+// doubles looks times.
+const firstLook, looks = 250 * time.Millisecond, 7
 
 // NewStore makes a Store. claimOf names the policy that holds an object's claim,
 // in any form; it is what ClaimedBy is asked with. Empty means unclaimed.
 func NewStore(client metadata.Interface, mapper Mapper, claimOf func(metav1.Object) string) *Store {
 	return &Store{client: client, mapper: mapper, claimOf: claimOf,
-		kinds: map[schema.GroupKind]*kind{}, lost: map[schema.GroupKind]lost{}}
+		kinds: map[schema.GroupKind]*kind{}, lost: map[schema.GroupKind]schema.GroupResource{}}
 }
 
 // Start runs the watches until ctx ends, and returns when all have stopped. It
@@ -113,23 +107,31 @@ func (s *Store) Ensure(gk schema.GroupKind) (*meta.RESTMapping, error) {
 	if k := s.kinds[gk]; k != nil {
 		return k.mapping, nil
 	}
-	k := &kind{mapping: mapping, informer: s.newInformer(mapping), tries: s.lost[gk].tries}
+	if err := s.watch(gk, mapping); err != nil {
+		return nil, err
+	}
+	return mapping, nil
+}
+
+// watch has a kind watched where it is served; s.mu is held.
+func (s *Store) watch(gk schema.GroupKind, mapping *meta.RESTMapping) error {
+	k := &kind{mapping: mapping, informer: s.newInformer(mapping)}
 	// Fails only on an informer that runs already.
 	_ = k.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
 		klog.FromContext(ctx).V(2).Info("Watch of templates ended, will be resumed", "resource", mapping.Resource, "err", err)
 		if apierrors.IsNotFound(err) {
-			s.move(ctx, gk, k)
+			s.look(gk, k)
 		}
 	})
 	for _, f := range s.onChange {
 		if _, err := k.informer.AddEventHandler(handlerFor(gk, f)); err != nil {
-			return nil, fmt.Errorf("watching %s: %w", gk, err)
+			return fmt.Errorf("watching %s: %w", gk, err)
 		}
 	}
 	s.kinds[gk] = k
 	delete(s.lost, gk)
 	s.run(k)
-	return mapping, nil
+	return nil
 }
 
 func (s *Store) lookup(gk schema.GroupKind) *kind {
@@ -153,39 +155,9 @@ func (s *Store) Forget(resource schema.GroupResource) {
 				k.stop()
 			}
 			delete(s.kinds, gk)
-			s.lost[gk] = lost{resource: resource}
+			s.lost[gk] = resource
 		}
 	}
-}
-
-// move looks for a kind in another version when the API server no longer serves it
-// where it is watched. The news that its CustomResourceDefinition has changed are not
-// enough for that: discovery may still give the old version when they come.
-func (s *Store) move(ctx context.Context, gk schema.GroupKind, k *kind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.kinds[gk] != k || s.ctx == nil || s.ctx.Err() != nil {
-		return
-	}
-	k.stop()
-	delete(s.kinds, gk)
-	tries := k.tries
-	if k.informer.HasSynced() {
-		tries = 0
-	}
-	s.lost[gk] = lost{resource: k.mapping.Resource.GroupResource(), tries: tries + 1}
-	pause := min(firstLook<<min(tries, 10), lastLook)
-	klog.FromContext(ctx).Info("Templates are no longer served in this version, looking for another", "resource", k.mapping.Resource, "pause", pause)
-	ctx = s.ctx
-	s.running.Go(func() {
-		timer := time.NewTimer(pause)
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-			s.revive(ctx, gk)
-		}
-	})
 }
 
 // Revive watches the kind of a forgotten resource again, when it is served again.
@@ -199,14 +171,14 @@ func (s *Store) Revive(resource schema.GroupResource) {
 	}
 	ctx := s.ctx
 	for gk, r := range s.lost {
-		if r.resource == resource {
+		if r == resource {
 			s.running.Go(func() { s.revive(ctx, gk) })
 		}
 	}
 }
 
 func (s *Store) revive(ctx context.Context, gk schema.GroupKind) {
-	backoff := wait.Backoff{Duration: firstLook, Factor: 2, Steps: 7, Jitter: 0.1}
+	backoff := wait.Backoff{Duration: firstLook, Factor: 2, Steps: looks, Jitter: 0.1}
 	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(context.Context) (bool, error) {
 		s.mapper.Reset()
 		_, err := s.Ensure(gk)

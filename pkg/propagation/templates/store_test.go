@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata/fake"
 	k8stesting "k8s.io/client-go/testing"
 
@@ -151,37 +154,115 @@ func TestForget(t *testing.T) {
 	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "watched anew")
 }
 
-// A CustomResourceDefinition that moves to another version: discovery gives the old
-// one for a while, after the news of the change and after the API server has ended it.
-func TestMovesToTheVersionThatIsServed(t *testing.T) {
-	gk := schema.GroupKind{Group: "example.io", Kind: "Thing"}
-	v1, v2 := gk.WithVersion("v1"), gk.WithVersion("v2")
+// moving is a store over an API server that ends version v1 of a kind and serves v2. What
+// discovery gives is behind until it is told.
+type moving struct {
+	*Store
+	client  *fake.FakeMetadataClient
+	v1Ended atomic.Bool
+	known   atomic.Bool // to discovery
+	asked   atomic.Int32
+	watches sync.Map
+}
+
+var thing = schema.GroupKind{Group: "example.io", Kind: "Thing"}
+
+func newMoving(t *testing.T, objs ...runtime.Object) *moving {
+	t.Helper()
 	scheme := fake.NewTestScheme()
 	require.NoError(t, metav1.AddMetaToScheme(scheme))
-	client := fake.NewSimpleMetadataClient(scheme, object(v2, "default", "two", "p", true))
-	var looks atomic.Int32
-	client.PrependReactor("list", "things", func(a k8stesting.Action) (bool, runtime.Object, error) {
-		if a.GetResource().Version == "v2" {
+	m := &moving{client: fake.NewSimpleMetadataClient(scheme, objs...)}
+	ended := func(a k8stesting.Action) (bool, runtime.Object, error) {
+		if a.GetResource().Version != "v1" || !m.v1Ended.Load() {
 			return false, nil, nil
 		}
-		looks.Add(1)
-		return true, nil, apierrors.NewNotFound(a.GetResource().GroupResource(), "")
+		m.asked.Add(1)
+		// As the API server answers for a path that it does not know.
+		return true, nil, apierrors.NewGenericServerResponse(404, a.GetVerb(), a.GetResource().GroupResource(), "", "404 page not found", 0, true)
+	}
+	m.client.PrependReactor("list", "things", ended)
+	m.client.PrependReactor("get", "things", ended)
+	m.client.PrependWatchReactor("things", func(a k8stesting.Action) (bool, watch.Interface, error) {
+		if a.GetResource().Version != "v1" {
+			return false, nil, nil
+		}
+		w := watch.NewFake()
+		m.watches.Store(w, nil)
+		return true, w, nil
 	})
-	s := NewStore(client, NewMapper(func() (meta.RESTMapper, error) {
-		gvk := v1
-		if looks.Load() >= 2 {
-			gvk = v2
+	m.Store = NewStore(m.client, NewMapper(func() (meta.RESTMapper, error) {
+		gvk := thing.WithVersion("v1")
+		if m.known.Load() {
+			gvk = thing.WithVersion("v2")
 		}
 		mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{gvk.GroupVersion()})
 		mapper.Add(gvk, meta.RESTScopeNamespace)
 		return mapper, nil
 	}), func(o metav1.Object) string { return o.GetAnnotations()["claim"] })
-	start(t, s)
-	mapping, err := s.Ensure(gk)
+	return m
+}
+
+// end has v1 served no more: watches end, too.
+func (m *moving) end() {
+	m.v1Ended.Store(true)
+	m.watches.Range(func(w, _ any) bool {
+		w.(*watch.FakeWatcher).Stop()
+		return true
+	})
+}
+
+// A CustomResourceDefinition that moves to another version: discovery gives the old
+// one for a while, after the news of the change and after the API server has ended it.
+func TestMovesToTheVersionThatIsServed(t *testing.T) {
+	m := newMoving(t,
+		object(thing.WithVersion("v1"), "default", "stays", "p", true), object(thing.WithVersion("v1"), "default", "goes", "p", true),
+		object(thing.WithVersion("v2"), "default", "stays", "p", true), object(thing.WithVersion("v2"), "default", "comes", "p", true))
+	told := make(chan string, 10)
+	require.NoError(t, m.OnChange(func(_ schema.GroupKind, old, now *Metadata) {
+		if now == nil {
+			told <- old.Name
+		}
+	}))
+	start(t, m.Store)
+	_, err := m.Ensure(thing)
 	require.NoError(t, err)
-	require.Equal(t, "v1", mapping.Resource.Version)
-	eventually(t, func() bool { return len(s.ClaimedBy("p")) == 1 }, "what is served in the other version is seen")
-	assert.Equal(t, int32(2), looks.Load(), "with a pause after each")
+	eventually(t, func() bool { return len(m.ClaimedBy("p")) == 2 }, "what is served in the first version is seen")
+
+	m.end()
+	eventually(t, func() bool { return m.asked.Load() > 0 }, "it is no longer served")
+	before := m.asked.Load()
+	for range 100 {
+		got, err := m.Get(t.Context(), Key{GroupKind: thing, Namespace: "default", Name: "goes"})
+		require.NoError(t, err, "nothing has told that it is gone")
+		assert.Equal(t, "goes", got.Name)
+	}
+	assert.LessOrEqual(t, m.asked.Load(), before+1, "who reads does not ask")
+	_, err = m.GetLive(t.Context(), Key{GroupKind: thing, Namespace: "default", Name: "goes"})
+	assert.True(t, meta.IsNoMatchError(err), "it is the version that is not there, not the object: %v", err)
+
+	m.known.Store(true)
+	keys := func() (names []string) {
+		for _, key := range m.ClaimedBy("p") {
+			names = append(names, key.Name)
+		}
+		slices.Sort(names)
+		return names
+	}
+	eventually(t, func() bool { return slices.Equal(keys(), []string{"comes", "stays"}) }, "what is served in the other version is seen")
+	assert.Equal(t, "goes", <-told, "what went meanwhile is told")
+	assert.Empty(t, told)
+}
+
+// Discovery is behind for longer than a look takes: the next failure begins another.
+func TestLooksAgain(t *testing.T) {
+	m := newMoving(t, object(thing.WithVersion("v2"), "default", "two", "p", true))
+	start(t, m.Store)
+	m.end()
+	_, err := m.Ensure(thing)
+	require.NoError(t, err)
+	eventually(t, func() bool { return m.asked.Load() >= 2 }, "it is not given up")
+	m.known.Store(true)
+	eventually(t, func() bool { return len(m.ClaimedBy("p")) == 1 }, "what is served in the other version is seen")
 }
 
 func TestMapperForgets(t *testing.T) {
