@@ -55,7 +55,7 @@ func TrimMemory(ctx context.Context, ready <-chan struct{}) {
 		if worthTrimming(before, now, left) {
 			debug.FreeOSMemory()
 			now = readHeap()
-			left = now.resident
+			left = now.slack()
 		}
 		before = now
 	}
@@ -68,10 +68,13 @@ type heap struct {
 	resident  uint64 // of the heap, not given back
 }
 
-// worthTrimming compares with what the last trim left, too: pages that hold
+// slack is what is resident and was not live.
+func (h heap) slack() uint64 { return h.resident - min(h.live, h.resident) }
+
+// worthTrimming compares with the slack that the last trim left, too: pages that hold
 // something live stay, and looking for them every period finds them again.
 func worthTrimming(before, now heap, left uint64) bool {
-	return now.allocated-before.allocated < idleBytes && now.resident > max(now.live+worthwhileBytes, left+regrownBytes)
+	return now.allocated-before.allocated < idleBytes && now.slack() > max(worthwhileBytes, left+regrownBytes)
 }
 
 func readHeap() heap {

@@ -32,11 +32,15 @@ func TestWorthTrimming(t *testing.T) {
 		},
 		"scattered": {
 			reason: "the last trim left as much: it cannot be given back",
-			before: heap{allocated: 100 * mib}, now: heap{allocated: 101 * mib, live: 100 * mib, resident: 140 * mib}, left: 136 * mib,
+			before: heap{allocated: 100 * mib}, now: heap{allocated: 101 * mib, live: 100 * mib, resident: 140 * mib}, left: 36 * mib,
 		},
 		"after a burst": {
 			reason: "more than the last trim left",
-			before: heap{allocated: 900 * mib}, now: heap{allocated: 901 * mib, live: 100 * mib, resident: 150 * mib}, left: 136 * mib, want: true,
+			before: heap{allocated: 900 * mib}, now: heap{allocated: 901 * mib, live: 100 * mib, resident: 150 * mib}, left: 36 * mib, want: true,
+		},
+		"half went": {
+			reason: "what is live has shrunk since the last trim, and the heap has not",
+			before: heap{allocated: 100 * mib}, now: heap{allocated: 101 * mib, live: 200 * mib, resident: 600 * mib}, left: 10 * mib, want: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,11 +41,11 @@ func (s *Store) move(ctx context.Context, gk schema.GroupKind, k *kind) (moved *
 	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(ctx context.Context) (bool, error) {
 		s.mapper.Reset()
 		mapping, err := s.mapper.RESTMapping(gk)
-		if err != nil || mapping.Resource == k.mapping.Resource {
-			return false, nil // not served at all, or discovery is behind
+		if err == nil && mapping.Resource != k.mapping.Resource {
+			moved, err = s.swap(ctx, gk, k, mapping)
+			return true, err
 		}
-		moved, err = s.swap(ctx, gk, k, mapping)
-		return true, err
+		return false, nil // not served at all, or discovery is behind
 	})
 	if err != nil && ctx.Err() == nil {
 		klog.FromContext(ctx).V(2).Info("Templates cannot be listed, and are not served in another version", "resource", k.mapping.Resource, "err", err)
