@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
@@ -24,81 +25,63 @@ func (s *Store) look(gk schema.GroupKind, k *kind) {
 	k.looking = true
 	ctx := s.ctx
 	s.running.Go(func() {
-		moved := s.move(ctx, gk, k)
+		s.move(ctx, gk, k)
 		s.mu.Lock()
 		k.looking = false
 		s.mu.Unlock()
-		if moved != nil {
-			s.tellGone(ctx, gk, k, moved)
-		}
 	})
 }
 
-// move has a kind watched in another version, if it is served in one. It gives what
-// watches it then.
-func (s *Store) move(ctx context.Context, gk schema.GroupKind, k *kind) (moved *kind) {
+// move has a kind watched in another version, if it is served in one.
+func (s *Store) move(ctx context.Context, gk schema.GroupKind, k *kind) {
 	backoff := wait.Backoff{Duration: firstLook, Factor: 2, Steps: looks, Jitter: 0.1}
 	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(ctx context.Context) (bool, error) {
 		s.mapper.Reset()
 		mapping, err := s.mapper.RESTMapping(gk)
-		if err == nil && mapping.Resource != k.mapping.Resource {
-			moved, err = s.swap(ctx, gk, k, mapping)
-			return true, err
+		if err != nil || mapping.Resource == k.mapping.Resource || !s.served(ctx, mapping) {
+			return s.lookup(gk) != k, nil //nolint:nilerr // not served at all, or discovery is behind: it is asked again
 		}
-		return false, nil // not served at all, or discovery is behind
+		return true, s.swap(ctx, gk, k, mapping)
 	})
 	if err != nil && ctx.Err() == nil {
 		klog.FromContext(ctx).V(2).Info("Templates cannot be listed, and are not served in another version", "resource", k.mapping.Resource, "err", err)
 	}
-	return moved
+}
+
+// served asks for a resource itself, for discovery may be behind in either direction.
+func (s *Store) served(ctx context.Context, mapping *meta.RESTMapping) bool {
+	_, err := s.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1})
+	return err == nil
 }
 
 // swap replaces what watches a kind, unless somebody else has.
-func (s *Store) swap(ctx context.Context, gk schema.GroupKind, k *kind, mapping *meta.RESTMapping) (*kind, error) {
+func (s *Store) swap(ctx context.Context, gk schema.GroupKind, k *kind, mapping *meta.RESTMapping) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kinds[gk] != k {
-		return nil, nil
+		return nil
 	}
 	klog.FromContext(ctx).Info("Templates are served in another version now", "from", k.mapping.Resource, "to", mapping.Resource)
 	k.stop()
-	if err := s.watch(gk, mapping); err != nil {
-		return nil, err
-	}
-	return s.kinds[gk], nil
+	return s.watch(gk, mapping, k.known())
 }
 
-// tellGone tells of the templates that went while nothing watched their kind.
-func (s *Store) tellGone(ctx context.Context, gk schema.GroupKind, before, now *kind) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	poll := func(context.Context) (bool, error) {
-		return now.informer.HasSynced(), s.replaced(gk, now)
-	}
-	if err := wait.PollUntilContextCancel(ctx, firstLook, true, poll); err != nil {
+// tellGone tells of the templates that went while nothing watched their kind. When the
+// kind is watched by something else before this has listed it, that does.
+func (s *Store) tellGone(ctx context.Context, gk schema.GroupKind, k *kind) {
+	if !cache.WaitForCacheSync(ctx.Done(), k.informer.HasSynced) && !k.informer.HasSynced() {
 		return
 	}
-	s.mu.RLock()
-	onChange := s.onChange
-	s.mu.RUnlock()
-	for _, obj := range before.informer.GetStore().List() {
-		m, ok := obj.(*Metadata)
-		if !ok {
-			continue
-		}
-		if _, there, err := now.informer.GetStore().GetByKey(cache.MetaObjectToName(m).String()); there || err != nil {
+	s.mu.Lock()
+	onChange, before := s.onChange, k.before
+	k.before = nil
+	s.mu.Unlock()
+	for _, m := range before {
+		if _, there, err := k.informer.GetStore().GetByKey(cache.MetaObjectToName(m).String()); there || err != nil {
 			continue
 		}
 		for _, f := range onChange {
 			f(gk, m, nil)
 		}
 	}
-}
-
-// replaced is an error once a kind is watched by something else.
-func (s *Store) replaced(gk schema.GroupKind, k *kind) error {
-	if s.lookup(gk) != k {
-		return context.Canceled
-	}
-	return nil
 }

@@ -41,7 +41,7 @@ type Store struct {
 	ctx      context.Context //nolint:containedctx // of Start, for informers that come later; nil before it and after its end
 	running  sync.WaitGroup
 	kinds    map[schema.GroupKind]*kind
-	lost     map[schema.GroupKind]schema.GroupResource // watched until forgotten
+	lost     map[schema.GroupKind]lost // watched until forgotten
 	onChange []ChangeFunc
 }
 
@@ -50,6 +50,27 @@ type kind struct {
 	informer cache.SharedIndexInformer
 	stop     context.CancelFunc // nil before the informer runs
 	looking  bool               // for another version
+	before   []*Metadata        // known by what watched the kind before
+}
+
+// known are the templates that are known, also while they were not listed again yet.
+func (k *kind) known() []*Metadata {
+	var all []*Metadata
+	if !k.informer.HasSynced() {
+		all = k.before
+	}
+	for _, obj := range k.informer.GetStore().List() {
+		if m, ok := obj.(*Metadata); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// lost is a kind that is watched no more.
+type lost struct {
+	resource schema.GroupResource
+	known    []*Metadata
 }
 
 // firstLook is the pause before a kind is looked for again that was not served; it
@@ -60,7 +81,7 @@ const firstLook, looks = 250 * time.Millisecond, 7
 // in any form; it is what ClaimedBy is asked with. Empty means unclaimed.
 func NewStore(client metadata.Interface, mapper Mapper, claimOf func(metav1.Object) string) *Store {
 	return &Store{client: client, mapper: mapper, claimOf: claimOf,
-		kinds: map[schema.GroupKind]*kind{}, lost: map[schema.GroupKind]schema.GroupResource{}}
+		kinds: map[schema.GroupKind]*kind{}, lost: map[schema.GroupKind]lost{}}
 }
 
 // Start runs the watches until ctx ends, and returns when all have stopped. It
@@ -68,8 +89,8 @@ func NewStore(client metadata.Interface, mapper Mapper, claimOf func(metav1.Obje
 func (s *Store) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.ctx = ctx
-	for _, k := range s.kinds {
-		s.run(k)
+	for gk, k := range s.kinds {
+		s.run(gk, k)
 	}
 	s.mu.Unlock()
 
@@ -83,13 +104,16 @@ func (s *Store) Start(ctx context.Context) error {
 }
 
 // run starts a kind's informer, if there is a context to run it under.
-func (s *Store) run(k *kind) {
+func (s *Store) run(gk schema.GroupKind, k *kind) {
 	if s.ctx == nil || s.ctx.Err() != nil || k.stop != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	k.stop = cancel
 	s.running.Go(func() { k.informer.RunWithContext(ctx) })
+	if len(k.before) > 0 {
+		s.running.Go(func() { s.tellGone(ctx, gk, k) })
+	}
 }
 
 // Ensure has a kind watched and tells where it is served. The error satisfies
@@ -107,15 +131,16 @@ func (s *Store) Ensure(gk schema.GroupKind) (*meta.RESTMapping, error) {
 	if k := s.kinds[gk]; k != nil {
 		return k.mapping, nil
 	}
-	if err := s.watch(gk, mapping); err != nil {
+	if err := s.watch(gk, mapping, s.lost[gk].known); err != nil {
 		return nil, err
 	}
 	return mapping, nil
 }
 
-// watch has a kind watched where it is served; s.mu is held.
-func (s *Store) watch(gk schema.GroupKind, mapping *meta.RESTMapping) error {
-	k := &kind{mapping: mapping, informer: s.newInformer(mapping)}
+// watch has a kind watched where it is served, and tells which of the templates that were
+// known before are gone; s.mu is held.
+func (s *Store) watch(gk schema.GroupKind, mapping *meta.RESTMapping, before []*Metadata) error {
+	k := &kind{mapping: mapping, informer: s.newInformer(mapping), before: before}
 	// Fails only on an informer that runs already.
 	_ = k.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
 		klog.FromContext(ctx).V(2).Info("Watch of templates ended, will be resumed", "resource", mapping.Resource, "err", err)
@@ -130,7 +155,7 @@ func (s *Store) watch(gk schema.GroupKind, mapping *meta.RESTMapping) error {
 	}
 	s.kinds[gk] = k
 	delete(s.lost, gk)
-	s.run(k)
+	s.run(gk, k)
 	return nil
 }
 
@@ -155,7 +180,7 @@ func (s *Store) Forget(resource schema.GroupResource) {
 				k.stop()
 			}
 			delete(s.kinds, gk)
-			s.lost[gk] = resource
+			s.lost[gk] = lost{resource: resource, known: k.known()}
 		}
 	}
 }
@@ -171,7 +196,7 @@ func (s *Store) Revive(resource schema.GroupResource) {
 	}
 	ctx := s.ctx
 	for gk, r := range s.lost {
-		if r == resource {
+		if r.resource == resource {
 			s.running.Go(func() { s.revive(ctx, gk) })
 		}
 	}
