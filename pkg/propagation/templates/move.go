@@ -2,6 +2,7 @@ package templates
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,6 +67,18 @@ func (s *Store) swap(ctx context.Context, gk schema.GroupKind, k *kind, mapping 
 	return s.watch(gk, mapping, k.known())
 }
 
+// doubt has it told whether a template is gone once its kind is watched elsewhere: who has
+// asked for it could not be told.
+func (s *Store) doubt(key Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.kinds[key.GroupKind]
+	if k == nil || slices.ContainsFunc(k.before, func(m *Metadata) bool { return KeyOf(key.GroupKind, m) == key }) {
+		return
+	}
+	k.before = append(k.before, &Metadata{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})
+}
+
 // tellGone tells of the templates that went while nothing watched their kind. When the
 // kind is watched by something else before this has listed it, that does.
 func (s *Store) tellGone(ctx context.Context, gk schema.GroupKind, k *kind) {
@@ -77,7 +90,7 @@ func (s *Store) tellGone(ctx context.Context, gk schema.GroupKind, k *kind) {
 	k.before = nil
 	s.mu.Unlock()
 	for _, m := range before {
-		if _, there, err := k.informer.GetStore().GetByKey(cache.MetaObjectToName(m).String()); there || err != nil {
+		if k.holds(m) {
 			continue
 		}
 		for _, f := range onChange {

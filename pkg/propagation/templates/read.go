@@ -39,15 +39,31 @@ func (s *Store) GetLive(ctx context.Context, key Key) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.resource(mapping, key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
-		// Nobody has looked for the object: it is the version that is not served.
-		return nil, &meta.NoKindMatchError{GroupKind: key.GroupKind, SearchedVersions: []string{mapping.Resource.Version}}
+	get := func() (*Metadata, error) {
+		return s.resource(mapping, key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	}
-	if err != nil {
+	m, err := get()
+	if notServed(err) {
+		s.mapper.Reset()
+		if mapping, err = s.mapper.RESTMapping(key.GroupKind); err != nil {
+			return nil, err
+		}
+		m, err = get()
+	}
+	switch {
+	case notServed(err):
+		s.doubt(key)
+		return nil, &meta.NoKindMatchError{GroupKind: key.GroupKind, SearchedVersions: []string{mapping.Resource.Version}}
+	case err != nil:
 		return nil, fmt.Errorf("getting template %s: %w", key, err)
 	}
 	return m, nil
+}
+
+// notServed tells an answer that there is no such version from one that there is no such
+// object: for the first nobody has looked for it.
+func notServed(err error) bool {
+	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // ClaimedBy lists the templates of all watched kinds whose claim the named policy

@@ -3,6 +3,7 @@ package templates
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,21 +51,24 @@ type kind struct {
 	informer cache.SharedIndexInformer
 	stop     context.CancelFunc // nil before the informer runs
 	looking  bool               // for another version
-	before   []*Metadata        // known by what watched the kind before
+	before   []*Metadata        // of which it is to be told if they are gone: see tellGone
 }
 
-// known are the templates that are known, also while they were not listed again yet.
+// known are the templates that are known, also those that were not listed again yet.
 func (k *kind) known() []*Metadata {
-	var all []*Metadata
-	if !k.informer.HasSynced() {
-		all = k.before
-	}
+	all := slices.DeleteFunc(slices.Clone(k.before), k.holds)
 	for _, obj := range k.informer.GetStore().List() {
 		if m, ok := obj.(*Metadata); ok {
 			all = append(all, m)
 		}
 	}
 	return all
+}
+
+// holds says whether a template is among those that were listed.
+func (k *kind) holds(m *Metadata) bool {
+	_, there, err := k.informer.GetStore().GetByKey(cache.MetaObjectToName(m).String())
+	return there || err != nil
 }
 
 // lost is a kind that is watched no more.
