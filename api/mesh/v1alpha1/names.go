@@ -27,7 +27,7 @@ const MeshLabel = "mesh.flotilla.io/mesh"
 const StubLabel = "mesh.flotilla.io/stub"
 
 // ConditionLeft on a MeshMember is True when the agent has taken back what it has
-// written into the cluster, and what Works of the mesh brought is gone, but for the CA.
+// written into the cluster, and what Works of the mesh brought was deleted, but for the CA.
 const ConditionLeft = "Left"
 
 // WorkPrefix begins the names of the Works that belong to a mesh; what they bring

@@ -23,8 +23,8 @@
 //     say: while it does not answer, nothing is proven.
 //   - What somebody else has written is not changed: server-side apply, without force, as
 //     the field manager flotilla-mesh. Leaving takes back what this manager owns and
-//     nothing else; that a cluster has left is said when what Works of the mesh brought is
-//     gone, too, but for the CA. The label mesh.flotilla.io/locality finds the nodes again.
+//     nothing else; that a cluster has left is said when what Works of the mesh brought was
+//     deleted, too, but for the CA. The label mesh.flotilla.io/locality finds the nodes again.
 //   - With two MeshMembers, when a cluster goes from one Mesh to another, label and
 //     localities are those of the oldest that does not leave.
 //   - A MeshMember that vanishes without spec.leaving takes nothing back.

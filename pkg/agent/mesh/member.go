@@ -102,19 +102,22 @@ func (m *member) node(ctx context.Context, name string) (*corev1.Node, error) {
 	return out, m.do(ctx, m.core.Get().Resource("nodes").Name(name), out)
 }
 
-// nodes visits all nodes with labels.
-func (m *member) nodes(ctx context.Context, selector string, visit func(*corev1.Node)) error {
+// nodes visits all nodes with labels, and returns the resourceVersion as of which they are.
+func (m *member) nodes(ctx context.Context, selector string, visit func(*corev1.Node)) (version string, err error) {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: page}
 	for {
 		out := &corev1.NodeList{}
 		if err := m.do(ctx, m.core.Get().Resource("nodes").VersionedParams(&options, metav1.ParameterCodec), out); err != nil {
-			return err
+			return "", err
+		}
+		if options.Continue == "" {
+			version = out.ResourceVersion
 		}
 		for i := range out.Items {
 			visit(&out.Items[i])
 		}
 		if options.Continue = out.Continue; out.Continue == "" {
-			return nil
+			return version, nil
 		}
 	}
 }

@@ -29,6 +29,9 @@ func (w *worker) lookAtToken(ctx context.Context, object *meshv1alpha1.MeshMembe
 	if ctx.Err() != nil {
 		return outcome{}
 	}
+	if want == nil && err != nil {
+		token = w.tokenBefore(object) // it may be valid still
+	}
 	next := &tokenSeen{generation: object.Generation, token: token, left: want == nil && err == nil}
 	switch {
 	case err == nil:
@@ -46,6 +49,14 @@ func (w *worker) lookAtToken(ctx context.Context, object *meshv1alpha1.MeshMembe
 		next.made = trouble{"NotMade", err.Error()}
 	}
 	return outcome{missing: err != nil, news: w.saw(func(s *seen) { s.token = next }), at: at}
+}
+
+// tokenBefore is the token that was seen last, by this agent or the one before it.
+func (w *worker) tokenBefore(object *meshv1alpha1.MeshMember) *meshv1alpha1.MemberToken {
+	if before := w.view().token; before != nil {
+		return before.token
+	}
+	return object.Status.Token
 }
 
 // admitted is a federation that gets a token only while it is the agent's own: another may

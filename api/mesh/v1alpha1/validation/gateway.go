@@ -39,18 +39,51 @@ func validateGatewayUpdate(mesh, old *meshv1alpha1.Mesh, path *field.Path) field
 
 // validateNewAddresses keeps a gateway that is reached at nodes from getting addresses: an
 // istiod (1.31) that knows it by its nodes goes back to them at the next change of one.
+// Addresses that are what peers know are put back: they were taken out by mistake.
 func validateNewAddresses(mesh, old *meshv1alpha1.Mesh, path *field.Path) field.ErrorList {
 	if mesh.Spec.Gateway.ServiceType != corev1.ServiceTypeNodePort {
 		return nil
 	}
 	var errs field.ErrorList
 	for i := range mesh.Spec.Gateway.Addresses {
-		name := mesh.Spec.Gateway.Addresses[i].ClusterName
+		name, written := mesh.Spec.Gateway.Addresses[i].ClusterName, sets.New(mesh.Spec.Gateway.Addresses[i].Addresses...)
 		had := slices.ContainsFunc(old.Spec.Gateway.Addresses, func(a meshv1alpha1.ClusterAddresses) bool { return a.ClusterName == name })
-		known := slices.ContainsFunc(old.Status.Clusters, func(c meshv1alpha1.MeshCluster) bool { return c.Name == name && len(c.GatewayAddresses) > 0 })
+		known := slices.ContainsFunc(old.Status.Clusters, func(c meshv1alpha1.MeshCluster) bool {
+			return c.Name == name && len(c.GatewayAddresses) > 0 && !written.Equal(hosts(c.GatewayAddresses))
+		})
 		if !had && known {
 			errs = append(errs, field.Forbidden(path.Index(i), fmt.Sprintf(
 				"peers know cluster %s by its nodes, and their istiods would go back to those at the next change of a node; take the cluster out of spec.clusterAffinity until it is gone from status.clusters, write its addresses and put it back", name)))
+		}
+	}
+	return errs
+}
+
+// hosts are addresses without their ports.
+func hosts(addresses []meshv1alpha1.GatewayAddress) sets.Set[string] {
+	all := sets.New[string]()
+	for i := range addresses {
+		all.Insert(addresses[i].Address)
+	}
+	return all
+}
+
+// validateOneAddress keeps Gateways from several addresses. Those that a Gateway had before
+// this was checked are let be, so that the rest of the Mesh can change. Without before
+// the Mesh is new.
+func validateOneAddress(gateway, before *meshv1alpha1.MeshGateway, path *field.Path) field.ErrorList {
+	if gateway.Mode != meshv1alpha1.GatewayAPI {
+		return nil
+	}
+	var errs field.ErrorList
+	for i := range gateway.Addresses {
+		item := &gateway.Addresses[i]
+		stored := before != nil && before.Mode == meshv1alpha1.GatewayAPI && slices.ContainsFunc(before.Addresses, func(a meshv1alpha1.ClusterAddresses) bool {
+			return a.ClusterName == item.ClusterName && slices.Equal(a.Addresses, item.Addresses)
+		})
+		if len(item.Addresses) > 1 && !stored {
+			errs = append(errs, field.Invalid(path.Index(i).Child("addresses"), item.Addresses,
+				"istiod makes no Service of a Gateway with several addresses; write one, or use mode Service"))
 		}
 	}
 	return errs
@@ -96,14 +129,6 @@ func validateGateway(gateway *meshv1alpha1.MeshGateway, path *field.Path) field.
 	}
 	if gateway.ServiceType == corev1.ServiceTypeClusterIP && len(gateway.Addresses) == 0 {
 		errs = append(errs, field.Required(path.Child("addresses"), "nothing gives a Service of type ClusterIP an address that peers reach; write them here"))
-	}
-	if gateway.Mode == meshv1alpha1.GatewayAPI {
-		for i := range gateway.Addresses {
-			if count := len(gateway.Addresses[i].Addresses); count > 1 {
-				errs = append(errs, field.Invalid(path.Child("addresses").Index(i).Child("addresses"), gateway.Addresses[i].Addresses,
-					"istiod makes no Service of a Gateway with several addresses; write one, or use mode Service"))
-			}
-		}
 	}
 	return append(errs, validateAddresses(gateway.Addresses, path.Child("addresses"))...)
 }

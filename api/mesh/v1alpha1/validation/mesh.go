@@ -33,7 +33,9 @@ const (
 func ValidateMesh(mesh *meshv1alpha1.Mesh) field.ErrorList {
 	// The name is the value of a label, and part of names of Secrets.
 	errs := apivalidation.ValidateObjectMeta(&mesh.ObjectMeta, false, apivalidation.NameIsDNSLabel, field.NewPath("metadata"))
-	return append(errs, validateSpec(&mesh.Spec, field.NewPath("spec"))...)
+	path := field.NewPath("spec")
+	errs = append(errs, validateSpec(&mesh.Spec, path)...)
+	return append(errs, validateOneAddress(&mesh.Spec.Gateway, nil, path.Child("gateway", "addresses"))...)
 }
 
 // ValidateMeshUpdate checks a changed Mesh.
@@ -49,6 +51,7 @@ func ValidateMeshUpdate(mesh, old *meshv1alpha1.Mesh) field.ErrorList {
 			fmt.Sprintf("was %s and cannot change, because workloads of both would not know each other; make another Mesh", oldTrust.TrustDomain)))
 	}
 	errs = append(errs, validateRootGeneration(mesh, old, path.Child("trust", "rootGeneration"))...)
+	errs = append(errs, validateOneAddress(&mesh.Spec.Gateway, &old.Spec.Gateway, path.Child("gateway", "addresses"))...)
 	return append(errs, validateGatewayUpdate(mesh, old, path.Child("gateway"))...)
 }
 

@@ -209,6 +209,26 @@ func TestValidateMeshUpdate(t *testing.T) {
 				{ClusterName: "ap", Addresses: []string{"203.0.113.6"}}, {ClusterName: "us", Addresses: []string{"203.0.113.8"}}, {ClusterName: "eu", Addresses: []string{"203.0.113.9"}},
 			}
 		}, want: []string{"spec.gateway.addresses[2] FieldValueForbidden"}},
+		"AddressesPutBack": {reason: "They were taken out by mistake, and peers know them still.", change: func(old, m *mesh) {
+			old.Spec.Gateway.ServiceType, m.Spec.Gateway.ServiceType = corev1.ServiceTypeNodePort, corev1.ServiceTypeNodePort
+			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
+			at := []meshv1alpha1.GatewayAddress{{Address: "203.0.113.1", Port: 30443}, {Address: "203.0.113.2", Port: 30443}}
+			old.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "ap", GatewayAddresses: at}, {Name: "eu", GatewayAddresses: at}, {Name: "us", GatewayAddresses: at}}
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{
+				{ClusterName: "us", Addresses: []string{"203.0.113.2", "203.0.113.1"}}, {ClusterName: "ap", Addresses: []string{"203.0.113.1"}},
+				{ClusterName: "eu", Addresses: []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"}},
+			}
+		}, want: []string{"spec.gateway.addresses[1] FieldValueForbidden", "spec.gateway.addresses[2] FieldValueForbidden"}},
+		"StoredAddressesGW": {reason: "They were stored before they were refused; the rest may change, and they may not.", change: func(old, m *mesh) {
+			old.Spec.Gateway.Mode, m.Spec.Gateway.Mode = meshv1alpha1.GatewayAPI, meshv1alpha1.GatewayAPI
+			old.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7", "203.0.113.8"}}, {ClusterName: "us", Addresses: []string{"203.0.113.9"}}}
+			m.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "us", Addresses: []string{"203.0.113.9", "203.0.113.10"}}, {ClusterName: "eu", Addresses: []string{"203.0.113.7", "203.0.113.8"}}}
+		}, want: []string{"spec.gateway.addresses[0].addresses FieldValueInvalid"}},
+		"AddressesOfServiceGW": {reason: "Only from now on is there a Gateway.", change: func(old, m *mesh) {
+			m.Spec.Gateway.Mode = meshv1alpha1.GatewayAPI
+			old.Spec.Gateway.Addresses = []meshv1alpha1.ClusterAddresses{{ClusterName: "eu", Addresses: []string{"203.0.113.7", "203.0.113.8"}}}
+			m.Spec.Gateway.Addresses = old.Spec.Gateway.Addresses
+		}, want: []string{"spec.gateway.addresses[0].addresses FieldValueInvalid"}},
 		"NewAddressesOfABalancer": {reason: "They come on top.", change: func(old, m *mesh) {
 			old.Status.Links = []meshv1alpha1.MeshLink{{From: "eu", To: "us"}}
 			old.Status.Clusters = []meshv1alpha1.MeshCluster{{Name: "us", GatewayAddresses: []meshv1alpha1.GatewayAddress{{Address: "203.0.113.1", Port: 15443}}}}
