@@ -9,6 +9,9 @@ import (
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 )
 
+// HasSecret is why a cluster has not let go that has not lost the remote secret.
+const HasSecret = "it still has the remote secret"
+
 // Holding is a cluster that has not let go of another.
 type Holding struct {
 	// Cluster is its name.
@@ -29,7 +32,7 @@ func LetGo(p *Pair, hold time.Duration, now time.Time) (bool, Holding) {
 		return true, Holding{}
 	}
 	if seen.SecretHash != "" {
-		return false, Holding{Cluster: p.From.Name, Why: "it still has the remote secret"}
+		return false, Holding{Cluster: p.From.Name, Why: HasSecret}
 	}
 	proof := p.proof(meshv1alpha1.StepSynced)
 	if proof == nil {

@@ -132,11 +132,12 @@ func (r *round) chooseSigner(c *cluster) error {
 	case err != nil && !decision.Issue:
 		c.ca.warning = err.Error()
 	}
-	if err != nil && c.ca.issued != nil && r.problem.reason == "" {
+	if err != nil && c.phase == active && c.ca.issued != nil && r.problem.reason == "" {
 		// It works as long as the one that it has lasts, which nobody would notice.
 		r.problem = r.externalProblem("cannot be used for cluster %s: %v; put right what it has there", c.name, errors.Unwrap(err))
 	}
-	if decision.Reason == trust.IssueRenewal && r.endsWithRoot(c.ca.issued) {
+	chosen := given != nil && given.Root == want.Signer // by people, who may have put it there to replace that one
+	if !chosen && decision.Reason == trust.IssueRenewal && r.endsWithRoot(c.ca.issued) {
 		decision.Issue = false // another one would live no longer
 	}
 	if decision.Issue && c.ca.issued != nil && r.postpone(c, want, effect, decision) {

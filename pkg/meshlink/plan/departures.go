@@ -105,13 +105,13 @@ func (c *cluster) mayRead(peer string) bool {
 func (r *round) leavingWords(c *cluster) (reason, message string) {
 	reason = "Leaving"
 	why := cmp.Or(c.claim, fmt.Sprintf("cluster %s is no longer in the mesh", c.name))
-	held := c.deletionsHeld()
 	switch {
 	case len(c.reading) > 0:
 		var who []string
 		for _, h := range c.reading {
-			if words := r.byName[h.Cluster].deletionsHeld(); words != "" {
-				reason, h.Why = names.ConditionDeletionsHeld, "its agent holds deletions until a person confirms them. "+words
+			h, held := r.withHeld(h)
+			if held {
+				reason = names.ConditionDeletionsHeld
 			}
 			who = append(who, h.String())
 		}
@@ -120,15 +120,35 @@ func (r *round) leavingWords(c *cluster) (reason, message string) {
 		return reason, why
 	case c.lost != nil:
 		return reason, fmt.Sprintf("%s and has still to take back what was written into it, but nothing is heard of it; bring it back, or delete Cluster %s", why, c.name)
-	case held != "":
-		return names.ConditionDeletionsHeld, fmt.Sprintf("%s, and its agent holds deletions until a person confirms them. %s", why, held)
 	case len(c.keeping) > 0:
-		return reason, fmt.Sprintf("%s; it waits until it has let go of its peers: %s", why, c.keeping[0])
+		h, held := r.withHeld(c.keeping[0])
+		if held {
+			reason = names.ConditionDeletionsHeld
+		}
+		return reason, fmt.Sprintf("%s; it waits until it has let go of its peers: %s", why, h)
 	}
-	if left := c.leftCondition(); left != nil && left.Message != "" {
+	left := c.leftCondition()
+	if held := c.deletionsHeld(); held != "" && left != nil && left.Reason == names.ConditionDeletionsHeld {
+		return left.Reason, fmt.Sprintf("%s, and its agent holds deletions until a person confirms them. %s", why, held)
+	}
+	if left != nil && left.Message != "" {
 		return reason, fmt.Sprintf("%s; its agent takes back what was written into it: %s", why, left.Message)
 	}
 	return reason, why + "; its agent takes back what was written into it"
+}
+
+// withHeld adds what confirms the deletions that an agent holds, if the remote secret can
+// be among them: they may be about anything in that cluster.
+func (r *round) withHeld(h link.Holding) (link.Holding, bool) {
+	words := r.byName[h.Cluster].deletionsHeld()
+	if words == "" || h.Why != "" && h.Why != link.HasSecret {
+		return h, false
+	}
+	if h.Why != "" {
+		h.Why += ", and "
+	}
+	h.Why += "its agent holds deletions until a person confirms them. " + words
+	return h, true
 }
 
 // waitedFor is what one of the clusters waits for that leave, preferably for a person; empty

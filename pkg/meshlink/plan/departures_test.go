@@ -145,3 +145,64 @@ func TestLeavingWithDeletionsThatAreHeld(t *testing.T) {
 		})
 	}
 }
+
+// saysOfLeaving waits until a cluster is asked to leave, and has that be the last word of its
+// agent, about the MeshMember as it is or as it was so many generations ago.
+func (f *federation) saysOfLeaving(name string, generation int64, says ...metav1.Condition) {
+	f.until(name+" is to leave", func() bool { return f.member(name, "mesh1").Spec.Leaving })
+	f.deaf[name] = true
+	member := f.member(name, "mesh1").DeepCopy()
+	member.Status.ObservedGeneration, member.Status.Conditions = member.Generation+generation, says
+	f.put(member)
+}
+
+// TestOtherDeletionsThatAreHeld: what confirms deletions is repeated where the mesh waits for
+// them, and only there: whoever does as it says deletes all that are held.
+func TestOtherDeletionsThatAreHeld(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, held string
+		stuck        func(f *federation)
+		says         string
+	}{
+		"PeersIstiod": {
+			reason: "The remote secret is gone; istiod is what is waited for.", held: "ap",
+			stuck: func(f *federation) { f.members["ap"].Hung = true },
+			says:  "cluster ap (istiod does not answer",
+		},
+		"ItsOwnIstiod": {
+			reason: "It has no remote secrets any more; istiod is what is waited for.", held: "us",
+			stuck: func(f *federation) { f.members["us"].Hung = true },
+			says:  "it has let go of its peers: cluster us (istiod does not answer",
+		},
+		"ItsAgent": {
+			reason: "Its agent says that something else is there.", held: "us",
+			stuck: func(f *federation) {
+				f.saysOfLeaving("us", 0, metav1.Condition{Type: meshv1alpha1.ConditionLeft, Status: metav1.ConditionFalse, Reason: "StillThere", Message: "cluster us still has localities of nodes"})
+			},
+			says: "cluster us still has localities of nodes",
+		},
+		"ItsAgentIsSilent": {
+			reason: "Its agent has not said what is there.", held: "us",
+			stuck: func(f *federation) { f.saysOfLeaving("us", -1) },
+			says:  "its agent takes back what was written into it",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := ready3(t, nil)
+			f.now = f.now.Add(time.Hour)
+			f.everybody()
+			f.edit("mesh1", selecting("ap", "eu"))
+			tc.stuck(f)
+			for range 10 {
+				f.everybody()
+			}
+			f.hold(tc.held, true)
+			f.members[tc.held].Held = false // they are of somebody else
+			f.everybody()
+			c := f.condition("mesh1", "us", meshv1alpha1.ConditionAvailable)
+			if c.Reason != "Leaving" || !strings.Contains(c.Message, tc.says) || strings.Contains(c.Message, "confirm-deletions") {
+				t.Errorf("%s What is said is %+v", tc.reason, c)
+			}
+		})
+	}
+}

@@ -247,3 +247,101 @@ func TestAnotherLifeUnderAnotherRoot(t *testing.T) {
 		})
 	}
 }
+
+// TestExternalWithoutOneThatLeaves: a person takes what a cluster has in the Secret out of
+// it when the cluster leaves, which is nothing to put right, however long that takes.
+func TestExternalWithoutOneThatLeaves(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason   string
+		selected []string
+		want     string
+	}{
+		"Leaves": {"us is not to be in the mesh any more.", []string{"ap", "eu"}, ""},
+		"Stays":  {"us works only as long as the one that it has lasts.", []string{"ap", "eu", "us"}, "ExternalCAUnusable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFederation(t, "ap", "eu", "us")
+			_, data := external(t, f.now, false, "ap", "eu", "us")
+			f.give(data)
+			f.addMesh("mesh1", func(spec *meshv1alpha1.MeshSpec) { externally(spec); selecting("ap", "eu", "us")(spec) })
+			f.until("mesh1 is ready", func() bool { return f.ready("mesh1") })
+			f.edit("mesh1", selecting(tc.selected...))
+			f.cut["ap"] = true // and does not let go of us
+			maps.DeleteFunc(data, func(key string, _ []byte) bool { return strings.HasPrefix(key, "us.") })
+			f.give(data)
+			f.settle()
+			c := f.why("mesh1")
+			if told := c.Reason == "ExternalCAUnusable"; told != (tc.want != "") || told && !strings.Contains(c.Message, "cluster us") {
+				t.Errorf("%s The condition is %+v", tc.reason, c)
+			}
+			if f.member("us", "mesh1") == nil || f.work("us", "mesh.mesh1.ca") == nil {
+				t.Error("us has left")
+			}
+		})
+	}
+}
+
+// TestGivenIntermediateThatReplacesOne: what a person puts into the Secret is taken, also when
+// renewal is due and the one before ends with the root.
+func TestGivenIntermediateThatReplacesOne(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		end    time.Duration // of the root, when the first intermediates are made
+		left   time.Duration // of them, when the next come
+	}{
+		"NotDue":           {"It may have become known to somebody.", trust.RootLifetime, 300 * 24 * time.Hour},
+		"Due":              {"It is what the condition asks for.", trust.RootLifetime, 24 * time.Hour},
+		"EndsWithRoot":     {"It may have become known to somebody.", 100 * 24 * time.Hour, 90 * 24 * time.Hour},
+		"EndsWithRoot,Due": {"It may have become known to somebody.", 100 * 24 * time.Hour, 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFederation(t, "ap", "eu")
+			root, keys := external(t, f.now, true)
+			f.now = root.Certificate.NotAfter.Add(-tc.end)
+			f.give(intermediates(t, root, keys, f.now, "ap", "eu"))
+			f.addMesh("mesh1", externally)
+			for _, name := range []string{"ap", "eu"} {
+				f.heard(name, metav1.ConditionTrue)
+			}
+			f.until("mesh1 is ready", func() bool { return f.ready("mesh1") })
+			first, _ := caOf(t, f.work("eu", "mesh.mesh1.ca"), f.now)
+			f.now = first.Certificate.NotAfter.Add(-tc.left)
+			f.give(intermediates(t, root, keys, f.now, "ap", "eu"))
+			f.settle()
+			next, _ := caOf(t, f.work("eu", "mesh.mesh1.ca"), f.now)
+			if next.Fingerprint() == first.Fingerprint() {
+				t.Errorf("%s eu has the one from before:\n%s", tc.reason, f.explain())
+			}
+			writes := f.writes
+			f.everybody()
+			if f.writes != writes {
+				t.Errorf("%s It is written again and again", tc.reason)
+			}
+		})
+	}
+}
+
+// intermediates are the data of a Secret with some under a root, and without its key.
+func intermediates(t *testing.T, root *trust.Authority, of map[string][]byte, now time.Time, clusters ...string) map[string][]byte {
+	data := map[string][]byte{trust.RootCertKey: of[trust.RootCertKey]}
+	for _, name := range clusters {
+		signer, err := trust.NewIntermediate(root, certified, name, now, trust.IntermediateLifetime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots, err := trust.NewStore(root).Trusted()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := trust.CACerts(signer, roots, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, text := range files {
+			if key != trust.RootCertKey {
+				data[name+"."+key] = text
+			}
+		}
+	}
+	return data
+}

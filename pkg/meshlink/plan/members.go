@@ -2,6 +2,7 @@ package plan
 
 import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/gateway"
@@ -17,6 +18,10 @@ func (r *round) memberSpec(c *cluster) meshv1alpha1.MeshMemberSpec {
 		if c.clean {
 			spec.Leaving, spec.Reader, spec.Gateway, spec.Peers, spec.Locality = true, nil, nil, nil, nil
 			return spec
+		}
+		if spec.Reader != nil && c.token.renewAfter != nil {
+			// It may come back with the token that it has.
+			spec.Reader.RenewAfter = &metav1.Time{Time: *c.token.renewAfter}
 		}
 		spec.Peers = r.peers(c)
 		spec.CA = r.memberCA(c)

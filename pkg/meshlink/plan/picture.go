@@ -111,4 +111,6 @@ type Plan struct {
 	// worthless are clusters that were unjoined, each with those of which it knows a
 	// token that is to be worthless.
 	worthless map[string][]string
+	// unjoined is since when they were given nothing more, at the latest.
+	unjoined time.Time
 }

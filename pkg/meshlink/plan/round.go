@@ -171,7 +171,7 @@ func Make(picture *Picture, now time.Time) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Writes: writes, Gone: finished, Again: r.again, worthless: r.worthless}
+	plan := &Plan{Writes: writes, Gone: finished, Again: r.again, worthless: r.worthless, unjoined: r.soon()}
 	if !finished {
 		plan.Status = r.status()
 		plan.Events = r.events(&plan.Status)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -191,8 +192,8 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 		if former.phase != gone && !again || !r.mayHave(former, c) {
 			continue
 		}
-		if former.object != nil && !again && after != nil && !after.Before(former.object.DeletionTimestamp.Time) {
-			continue // it was asked for when the cluster began to go
+		if went := r.went(former); went != nil && !again && after != nil && !after.Before(*went) {
+			continue // it was asked for when the cluster went
 		}
 		if !slices.Contains(r.worthless[former.name], c.name) {
 			r.worthless[former.name] = append(r.worthless[former.name], c.name)
@@ -201,6 +202,26 @@ func (r *round) renewAfter(c *cluster) *time.Time {
 		after = &next
 	}
 	return after
+}
+
+// went is since when a cluster was given nothing more; nil when that is not known.
+func (r *round) went(former *cluster) *time.Time {
+	if former.object != nil {
+		if former.object.DeletionTimestamp == nil {
+			return nil
+		}
+		return &former.object.DeletionTimestamp.Time
+	}
+	for i := range r.mesh.Status.Clusters {
+		if s := &r.mesh.Status.Clusters[i]; s.Name == former.name {
+			c := meta.FindStatusCondition(s.Conditions, meshv1alpha1.ConditionAvailable)
+			if c == nil || c.Reason != reasonUnjoined || former.member != nil && !former.member.CreationTimestamp.Time.Before(c.LastTransitionTime.Time) {
+				return nil // or it was back since
+			}
+			return &c.LastTransitionTime.Time
+		}
+	}
+	return nil
 }
 
 // soon is the next time that can be stored: in seconds.

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"crypto/rand"
 	"crypto/x509"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -32,25 +33,7 @@ func external(t *testing.T, now time.Time, withKey bool, clusters ...string) (*t
 			t.Fatal(err)
 		}
 	}
-	for _, name := range clusters {
-		signer, err := trust.NewIntermediate(root, certified, name, now, trust.IntermediateLifetime)
-		if err != nil {
-			t.Fatal(err)
-		}
-		roots, err := trust.NewStore(root).Trusted()
-		if err != nil {
-			t.Fatal(err)
-		}
-		files, err := trust.CACerts(signer, roots, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for key, text := range files {
-			if key != trust.RootCertKey {
-				data[name+"."+key] = text
-			}
-		}
-	}
+	maps.Copy(data, intermediates(t, root, data, now, clusters...))
 	return root, data
 }
 
