@@ -237,7 +237,8 @@ func (w *world) checkKeeping(member *meshv1alpha1.MeshMember) {
 	cluster, _ := names.ClusterOf(member.Namespace)
 	hold := w.meshes["mesh1"].Spec.WithdrawAfter.Duration
 	for name, peer := range w.members {
-		gone := w.fleet[name] == nil || w.fleet[name].DeletionTimestamp != nil
+		// Another one that came under its name is not in the mesh yet.
+		gone := w.fleet[name] == nil || w.fleet[name].DeletionTimestamp != nil || w.member(name, "mesh1") == nil
 		if reads, _ := w.members[cluster].Reads(peer, w.now); reads && !gone && w.lostFor(cluster) < hold && !w.waitedFor(cluster, name, hold) {
 			w.fail("%s is asked to leave while its istiod reads %s", cluster, name)
 		}
