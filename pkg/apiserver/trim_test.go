@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"os"
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
@@ -53,9 +52,7 @@ func TestWorthTrimming(t *testing.T) {
 }
 
 func TestCollectsEarlyUntilReady(t *testing.T) {
-	if os.Getenv("GOGC") != "" {
-		t.Skip("GOGC is set, and left alone")
-	}
+	t.Setenv("GOGC", "") // set, it would be left alone
 	percent := func() int {
 		now := debug.SetGCPercent(100)
 		debug.SetGCPercent(now)

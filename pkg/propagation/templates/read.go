@@ -46,14 +46,15 @@ func (s *Store) GetLive(ctx context.Context, key Key) (*Metadata, error) {
 	if notServed(err) {
 		s.mapper.Reset()
 		if mapping, err = s.mapper.RESTMapping(key.GroupKind); err != nil {
-			return nil, err
+			s.doubt(key)
+			return nil, fmt.Errorf("getting template %s: %w", key, err)
 		}
 		m, err = get()
 	}
 	switch {
 	case notServed(err):
 		s.doubt(key)
-		return nil, &meta.NoKindMatchError{GroupKind: key.GroupKind, SearchedVersions: []string{mapping.Resource.Version}}
+		return nil, fmt.Errorf("getting template %s: %w", key, &meta.NoKindMatchError{GroupKind: key.GroupKind, SearchedVersions: []string{mapping.Resource.Version}})
 	case err != nil:
 		return nil, fmt.Errorf("getting template %s: %w", key, err)
 	}
