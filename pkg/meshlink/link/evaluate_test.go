@@ -91,7 +91,8 @@ func TestEvaluate(t *testing.T) {
 		"GatewayRefused": {reason: "The member would not take the Service.", change: func(p *Pair) {
 			p.To.GatewayMessage, p.To.Status.Gateway, p.To.Addresses = "Service istio-eastwestgateway is owned by helm", nil, nil
 		}, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "owned by helm"},
-		"PartRefused": {reason: "A gateway that works is not given up for a PodDisruptionBudget.", change: func(p *Pair) { p.To.GatewayMessage = "no quota" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "no quota", kept: true},
+		"RefusedUnseen": {reason: "What is in the member is not known, and may work.", change: func(p *Pair) { p.To.GatewayMessage, p.To.Status = "no quota", nil }, phase: pending, step: "Member", why: "NotReported", kept: true},
+		"PartRefused":   {reason: "A gateway that works is not given up for a PodDisruptionBudget.", change: func(p *Pair) { p.To.GatewayMessage = "no quota" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "no quota", kept: true},
 		"NoGateway": {reason: "Peers would be given addresses of pods.", change: func(p *Pair) {
 			p.To.Status.Gateway, p.To.Addresses, p.To.GatewayOrigin = nil, nil, "istiod makes it"
 		}, phase: pending, step: "Gateway", why: "NoGateway", tells: "istiod makes it"},

@@ -121,8 +121,8 @@ func (c *Cluster) MissingGateway() (reason, message string) {
 
 func hasGateway(to *Cluster) finding {
 	switch {
-	case to.GatewayMessage != "" && to.Status != nil && to.Status.Gateway != nil && len(to.Addresses) > 0:
-		// One that works is not given up for an object that was refused.
+	case to.GatewayMessage != "" && (to.Status == nil || to.Status.Gateway != nil && len(to.Addresses) > 0):
+		// One that works, or may work, is not given up for an object that was refused.
 		return missing(pending, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
 	case to.GatewayMessage != "":
 		return missing(wrong, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
