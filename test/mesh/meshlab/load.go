@@ -100,6 +100,17 @@ func (l *Load) Since(begin time.Time) (answered map[string]int, failed []string)
 	return answered, failed
 }
 
+// NoneFailed ends it, and fails the test if one of the calls since a time has.
+func (l *Load) NoneFailed(begin time.Time) {
+	l.s.Helper()
+	l.Stop()
+	answered, failed := l.Since(begin)
+	if len(failed) > 0 {
+		l.s.Fatalf("%d calls from %s failed, the first: %s", len(failed), l.from, failed[0])
+	}
+	l.s.Logf("answered to %s: %v", l.from, answered)
+}
+
 // Answers waits until so many more calls were answered by each of some clusters
 // without one that failed.
 func (l *Load) Answers(more int, clusters ...string) {
