@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,11 +41,16 @@ type inputs struct {
 
 	tokens tokens
 	held   held
+	// began is when the first picture was made.
+	began time.Time
 }
 
 // Picture reads all about a Mesh.
 func (i *inputs) Picture(ctx context.Context, mesh *meshv1alpha1.Mesh) (*plan.Picture, error) {
-	picture := &plan.Picture{Mesh: mesh, Tokens: map[string]plan.Token{}}
+	if i.began.IsZero() {
+		i.began = i.Clock.Now()
+	}
+	picture := &plan.Picture{Mesh: mesh, Tokens: map[string]plan.Token{}, Began: i.began}
 	var err error
 	// Works come first: what follows is then at least as new as they are.
 	if picture.Works, err = i.Works(ctx, mesh.Name); err != nil {

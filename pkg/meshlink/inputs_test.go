@@ -165,11 +165,18 @@ func TestPicture(t *testing.T) {
 	if len(picture.Tokens) != 1 || picture.Tokens["eu"].Token == nil {
 		t.Error("the token of eu is missing, or there is that of another mesh")
 	}
+	if !picture.Began.Equal(noon) {
+		t.Errorf("began at %s", picture.Began)
+	}
+	in.Clock = testclock.NewFakePassiveClock(noon.Add(time.Minute))
 	order, secrets = nil, nil
 	mesh.Spec.Links = meshv1alpha1.LinksPlacement
 	mesh.Spec.Trust = meshv1alpha1.MeshTrust{Mode: meshv1alpha1.TrustExternal, SecretRef: &clusterv1alpha1.LocalSecretReference{Namespace: "a", Name: "b"}}
-	if _, err := in.Picture(t.Context(), mesh); err != nil {
+	if picture, err = in.Picture(t.Context(), mesh); err != nil {
 		t.Fatal(err)
+	}
+	if !picture.Began.Equal(noon) {
+		t.Errorf("began at %s, though it looked at noon", picture.Began)
 	}
 	if want := []string{"karmada-system/mesh-trust-mesh1", "a/b"}; !reflect.DeepEqual(secrets, want) || order[len(order)-1] != "bindings" {
 		t.Errorf("reads %v and %v", order, secrets)

@@ -65,6 +65,10 @@ type Cluster struct {
 	TokenMessage string
 }
 
+// looked says whether its agent has looked at istio-system: parts of what it reports come
+// one after another, and what it has not looked at is not missing.
+func (c *Cluster) looked() bool { return c.Status != nil && c.Status.CACerts != nil }
+
 // Pair is what is known of one ordered pair of clusters.
 type Pair struct {
 	// From calls To.

@@ -22,7 +22,7 @@ func healthyCluster(name, network string) *Cluster {
 		Name: name, Network: network, CA: CAInEffect, Addresses: address, TokenExpires: &expires,
 		Status: &meshv1alpha1.MeshMemberStatus{
 			Istiod:  &meshv1alpha1.MemberIstiod{Version: "1.31.1", ClusterID: name},
-			Network: network,
+			Network: network, CACerts: &meshv1alpha1.MemberCACerts{Exists: true},
 			Gateway: &meshv1alpha1.MemberGatewayStatus{Addresses: address},
 		},
 	}
@@ -91,8 +91,15 @@ func TestEvaluate(t *testing.T) {
 		"GatewayRefused": {reason: "The member would not take the Service.", change: func(p *Pair) {
 			p.To.GatewayMessage, p.To.Status.Gateway, p.To.Addresses = "Service istio-eastwestgateway is owned by helm", nil, nil
 		}, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "owned by helm"},
-		"RefusedUnseen": {reason: "What is in the member is not known, and may work.", change: func(p *Pair) { p.To.GatewayMessage, p.To.Status = "no quota", nil }, phase: pending, step: "Member", why: "NotReported", kept: true},
-		"PartRefused":   {reason: "A gateway that works is not given up for a PodDisruptionBudget.", change: func(p *Pair) { p.To.GatewayMessage = "no quota" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "no quota", kept: true},
+		"Unlooked": {reason: "The agent reports one thing after another.", change: func(p *Pair) {
+			p.To.Status = &meshv1alpha1.MeshMemberStatus{Istiod: p.To.Status.Istiod, Regions: []string{"r1"}}
+		}, phase: pending, step: "Network", why: "NotReported", kept: true},
+		"RefusedUnlooked":  {reason: "The same with a gateway that was refused.", change: func(p *Pair) { p.To.GatewayMessage, p.To.Status.CACerts = "no quota", nil }, phase: pending, step: "Gateway", why: "GatewayNotMade", kept: true},
+		"ClockAhead":       {reason: "What fails since hours to come does not fail just now.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepProbe, -3*time.Hour) }, phase: pending, step: "Probe", why: "ProbeFailed", kept: true},
+		"ClockAheadSynced": {reason: "The same of what istiod says.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, -3*time.Hour) }, phase: pending, step: "Synced", why: "NotProven", kept: true, made: true},
+		"ClockLittleAhead": {reason: "Clocks are never quite the same.", change: func(p *Pair) { p.Ready = true; fail(p, meshv1alpha1.StepSynced, -30*time.Second) }, phase: ready, kept: true, made: true},
+		"RefusedUnseen":    {reason: "What is in the member is not known, and may work.", change: func(p *Pair) { p.To.GatewayMessage, p.To.Status = "no quota", nil }, phase: pending, step: "Member", why: "NotReported", kept: true},
+		"PartRefused":      {reason: "A gateway that works is not given up for a PodDisruptionBudget.", change: func(p *Pair) { p.To.GatewayMessage = "no quota" }, phase: pending, step: "Gateway", why: "GatewayNotMade", tells: "no quota", kept: true},
 		"NoGateway": {reason: "Peers would be given addresses of pods.", change: func(p *Pair) {
 			p.To.Status.Gateway, p.To.Addresses, p.To.GatewayOrigin = nil, nil, "istiod makes it"
 		}, phase: pending, step: "Gateway", why: "NoGateway", tells: "istiod makes it"},

@@ -28,6 +28,7 @@ type fault struct {
 func faults() map[string]fault {
 	return map[string]fault{
 		"unreported":  {make: func(p *Pair) { p.To.Status = nil }, blocks: true, flat: true},
+		"unlooked":    {make: func(p *Pair) { s := p.To.Status; s.CACerts, s.Gateway, s.Network = nil, nil, "" }, blocks: true, flat: true},
 		"noIstiod":    {make: func(p *Pair) { p.From.Status.Istiod = nil }, blocks: true, flat: true},
 		"clusterID":   {make: func(p *Pair) { p.From.Status.Istiod = &meshv1alpha1.MemberIstiod{ClusterID: "x"} }, blocks: true, astray: true, flat: true},
 		"claim":       {make: func(p *Pair) { p.From.Claim = "of mesh2" }, blocks: true, astray: true, flat: true},
@@ -140,7 +141,8 @@ func failsClosed(t *testing.T, all map[string]fault, chosen []string, flat bool)
 // is not known to be wrong, and nothing is lost for two times at once.
 func contradict(chosen []string) bool {
 	for _, pair := range [][2]string{
-		{"unreported", "noAddresses"}, {"unreported", "noGateway"}, {"noIstiod", "clusterID"},
+		{"unreported", "noAddresses"}, {"unreported", "noGateway"},
+		{"unlooked", "noAddresses"}, {"unlooked", "noGateway"}, {"noIstiod", "clusterID"},
 		{"lost", "lostLong"}, {"probe", "probeLong"}, {"token", "tokenEnded"},
 	} {
 		if slices.Contains(chosen, pair[0]) && slices.Contains(chosen, pair[1]) {

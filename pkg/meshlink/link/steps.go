@@ -30,7 +30,7 @@ func member(p *Pair, now time.Time) finding {
 // restarts says whether an istiod has not answered for so short a time that it may just
 // be started again. Proxies have what they need meanwhile.
 func (p *Pair) restarts(c *Cluster, now time.Time) bool {
-	return p.Ready && p.Written && !c.Silent.IsZero() && now.Sub(c.Silent) < grace
+	return p.Ready && p.Written && !c.Silent.IsZero() && justNow(c.Silent, now)
 }
 
 // MissingMember says what of step Member is missing in the cluster itself; empty when
@@ -94,7 +94,7 @@ func ca(p *Pair, now time.Time) finding {
 func network(p *Pair, _ time.Time) finding {
 	return both(p, func(c *Cluster) finding {
 		switch {
-		case c.Status == nil:
+		case !c.looked() && (c.Status == nil || c.Status.Network == ""):
 			return missing(pending, "NotReported", "the label of istio-system in cluster %s is not known", c.Name)
 		case c.Status.Network != c.Network && c.NetworkMessage != "":
 			return missing(wrong, "WrongNetwork", "cluster %s: %s", c.Name, c.NetworkMessage)
@@ -121,17 +121,17 @@ func (c *Cluster) MissingGateway() (reason, message string) {
 
 func hasGateway(to *Cluster) finding {
 	switch {
-	case to.GatewayMessage != "" && (to.Status == nil || to.Status.Gateway != nil && len(to.Addresses) > 0):
+	case to.GatewayMessage != "" && (!to.looked() || to.Status.Gateway != nil && len(to.Addresses) > 0):
 		// One that works, or may work, is not given up for an object that was refused.
 		return missing(pending, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
 	case to.GatewayMessage != "":
 		return missing(wrong, "GatewayNotMade", "cluster %s: %s", to.Name, to.GatewayMessage)
-	case to.Status == nil:
-		return missing(pending, "NotReported", "it is not known whether cluster %s has its gateway", to.Name)
-	case to.Status.Gateway == nil:
-		return missing(wrong, "NoGateway", "the gateway's Service is not in istio-system of cluster %s; %s", to.Name, orElse(to.GatewayOrigin, "it comes with a Work"))
-	default:
+	case to.Status != nil && to.Status.Gateway != nil:
 		return ok
+	case !to.looked():
+		return missing(pending, "NotReported", "it is not known whether cluster %s has its gateway", to.Name)
+	default:
+		return missing(wrong, "NoGateway", "the gateway's Service is not in istio-system of cluster %s; %s", to.Name, orElse(to.GatewayOrigin, "it comes with a Work"))
 	}
 }
 
@@ -157,7 +157,7 @@ func probe(p *Pair, now time.Time) finding {
 		return missing(pending, "NotProbed", "cluster %s has not tried yet to reach the gateway of cluster %s", p.From.Name, p.To.Name)
 	case proof.Passed:
 		return ok
-	case p.Ready && p.Written && now.Sub(since(proof)) < grace:
+	case p.Ready && p.Written && justNow(since(proof), now):
 		return finding{weight: brief, since: since(proof)}
 	default:
 		return failingSince(since(proof), orElse(proof.Reason, "ProbeFailed"), "cluster %s does not reach the gateway of cluster %s: %s", p.From.Name, p.To.Name, proof.Message)
@@ -200,7 +200,7 @@ func tried(step meshv1alpha1.LinkStep) func(*Pair, time.Time) finding {
 		switch {
 		case proof == nil:
 			return missing(pending, "NotTried", "cluster %s has not looked yet", p.From.Name)
-		case !proof.Passed && p.Ready && now.Sub(since(proof)) < grace:
+		case !proof.Passed && p.Ready && justNow(since(proof), now):
 			return finding{weight: brief, since: since(proof)}
 		case !proof.Passed:
 			return missing(pending, orElse(proof.Reason, "NotProven"), "cluster %s, about cluster %s: %s", p.From.Name, p.To.Name, proof.Message)
@@ -208,6 +208,13 @@ func tried(step meshv1alpha1.LinkStep) func(*Pair, time.Time) finding {
 			return ok
 		}
 	}
+}
+
+// justNow says whether something is so for less than grace, by the clock of a member. One
+// that is ahead by more than that is not believed: it would be "just now" for as long.
+func justNow(since, now time.Time) bool {
+	age := now.Sub(since)
+	return age < grace && age > -grace
 }
 
 // since when a proof fails. An agent that does not say gets no hold time.

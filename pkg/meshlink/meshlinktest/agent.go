@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -27,8 +28,15 @@ func (m *Member) Run(member *meshv1alpha1.MeshMember, peer func(name string) *Me
 		if m.Held && m.brought() {
 			status.Conditions[0].Status, status.Conditions[0].Reason, status.Conditions[0].Message = metav1.ConditionFalse, "DeletionsHeld", "what Works brought is still there"
 		}
-	} else if !m.Unlabelled {
-		m.network = spec.Network
+	} else {
+		located := metav1.Condition{Type: meshv1alpha1.ConditionNodesLocated, Status: metav1.ConditionTrue, Reason: "AsWanted", LastTransitionTime: metav1.NewTime(now.Truncate(time.Second))}
+		if was := meta.FindStatusCondition(member.Status.Conditions, located.Type); was != nil {
+			located.LastTransitionTime = was.LastTransitionTime
+		}
+		status.Conditions = append(status.Conditions, located)
+		if !m.Unlabelled {
+			m.network = spec.Network
+		}
 	}
 	m.reportIstiod(status)
 	if m.Unlabelled {

@@ -71,7 +71,7 @@ func (r *round) stillKeeping(c *cluster) []link.Holding {
 
 // holds says whether a cluster reads another, or may without having said so yet.
 func (r *round) holds(from, to *cluster) (link.Holding, bool) {
-	peers := []*link.Cluster{{Name: from.name, Lost: from.lost, Status: from.status()}}
+	peers := []*link.Cluster{{Name: from.name, Lost: r.lostSince(from), Status: from.status()}}
 	_, reading := link.CanClean(to.name, peers, r.hold(), r.now)
 	switch {
 	case len(reading) > 0:
@@ -79,7 +79,7 @@ func (r *round) holds(from, to *cluster) (link.Holding, bool) {
 			r.atUnlessPast(reading[0].Until)
 		}
 		return reading[0], true
-	case !from.lostFor(r.hold(), r.now) && from.mayRead(to.name):
+	case !r.lostFor(from) && from.mayRead(to.name):
 		return link.Holding{Cluster: from.name}, true
 	default:
 		return link.Holding{}, false

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
@@ -34,11 +35,13 @@ const (
 // failoverWork is the Work with the rule for failover, nil when there is to be none:
 // in a cluster without a region it would have nothing to go by.
 func (r *round) failoverWork(c *cluster) (*workv1alpha1.Work, error) {
-	if r.mesh.Spec.Failover == nil || !c.hasRegion() {
+	switch {
+	case r.mesh.Spec.Failover == nil:
 		return nil, nil
-	}
-	if !c.ca.verdict.Join {
+	case !c.ca.verdict.Join, !c.hasRegion() && !c.knowsRegions():
 		return c.works[PartFailover], nil
+	case !c.hasRegion():
+		return nil, nil
 	}
 	work, err := newWork(r.mesh.Name, c.name, PartFailover, r.failoverRule())
 	if err != nil {
@@ -50,6 +53,12 @@ func (r *round) failoverWork(c *cluster) (*workv1alpha1.Work, error) {
 func (c *cluster) hasRegion() bool {
 	status := c.status()
 	return c.object.Spec.Region != "" || status != nil && len(status.Regions) > 0
+}
+
+// knowsRegions says whether the agent of a cluster has looked at its nodes.
+func (c *cluster) knowsRegions() bool {
+	status := c.status()
+	return status != nil && meta.IsStatusConditionTrue(status.Conditions, meshv1alpha1.ConditionNodesLocated)
 }
 
 func (r *round) failoverRule() *networkingv1.DestinationRule {

@@ -45,6 +45,7 @@ type federation struct {
 	// delivered is the MeshMember as the agent knows it.
 	delivered map[string]*meshv1alpha1.MeshMember
 	cut       map[string]bool
+	began     time.Time       // when the controller was started last
 	near      bool            // clusters that are cut off reach each other
 	deaf      map[string]bool // agents that know no Meshes
 	placed    []link.Placed
@@ -181,7 +182,7 @@ func all[T client.Object](f *federation, namespace string) []T {
 
 // picture is what the controller reads.
 func (f *federation) picture(mesh string) *plan.Picture {
-	p := &plan.Picture{Mesh: f.meshes[mesh], Members: all[*meshv1alpha1.MeshMember](f, ""), Tokens: map[string]plan.Token{}, Placed: f.placed, Held: f.held}
+	p := &plan.Picture{Mesh: f.meshes[mesh], Members: all[*meshv1alpha1.MeshMember](f, ""), Tokens: map[string]plan.Token{}, Placed: f.placed, Held: f.held, Began: f.began}
 	for _, name := range slices.Sorted(maps.Keys(f.meshes)) {
 		p.Meshes = append(p.Meshes, f.meshes[name])
 	}

@@ -108,7 +108,7 @@ func (r *round) place(c *cluster, others []string) bool {
 		since := ready.LastTransitionTime.Time
 		if ready.Status == metav1.ConditionUnknown {
 			c.lost = &since
-			r.atUnlessPast(since.Add(r.hold()))
+			r.atUnlessPast(r.lostSince(c).Add(r.hold()))
 		} else {
 			c.heard = since
 		}

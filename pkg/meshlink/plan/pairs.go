@@ -59,8 +59,10 @@ func (r *round) linkOf(c *cluster) *link.Cluster {
 	if c.phase == claimed {
 		sum.Claim, sum.ClaimReason = c.claim, c.why
 	}
-	if r.calm.After(sum.Heard) {
-		sum.Heard = r.calm
+	for _, since := range []time.Time{r.calm, r.picture.Began} {
+		if since.After(sum.Heard) {
+			sum.Heard = since
+		}
 	}
 	if sum.Status != nil && sum.Status.Istiod != nil {
 		sum.VersionMessage = remotesecret.CheckVersion(sum.Status.Istiod.Version)

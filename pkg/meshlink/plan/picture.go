@@ -38,6 +38,9 @@ type Picture struct {
 	// of them is not any more.
 	Held      []link.Ordered
 	HeldUntil time.Time
+	// Began is since when the federation looks at Meshes without a break; zero for long
+	// ago. What had no chance to be put right before gets the hold time anew.
+	Began time.Time
 }
 
 // Token is the token of a cluster's reader. It is secret.

@@ -119,6 +119,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			w.roots++
 			w.edit("mesh1", func(s *meshv1alpha1.MeshSpec) { s.Trust.RootGeneration = w.roots })
 		},
+		"away":     func(*rapid.T) { w.began = w.now },
 		"restart":  func(t *rapid.T) { w.members[pick(t)].Restart(w.now) },
 		"hang":     func(t *rapid.T) { m := w.members[pick(t)]; m.Hung = !m.Hung },
 		"select":   func(t *rapid.T) { w.choose(pick(t), true) },

@@ -98,9 +98,19 @@ func (c *cluster) current() bool {
 	return c.member != nil && c.member.Status.ObservedGeneration >= c.member.Generation
 }
 
-// lostFor says whether nothing was heard of the cluster for a time.
-func (c *cluster) lostFor(hold time.Duration, now time.Time) bool {
-	return c.lost != nil && now.Sub(*c.lost) >= hold
+// lostSince is from when the hold time of a cluster counts of which nothing is heard; nil
+// for one that is heard of.
+func (r *round) lostSince(c *cluster) *time.Time {
+	if c.lost != nil && r.picture.Began.After(*c.lost) {
+		return &r.picture.Began
+	}
+	return c.lost
+}
+
+// lostFor says whether nothing was heard of the cluster for the hold time.
+func (r *round) lostFor(c *cluster) bool {
+	since := r.lostSince(c)
+	return since != nil && r.now.Sub(*since) >= r.hold()
 }
 
 // round is one look at a Mesh. Steps fill it one after another.

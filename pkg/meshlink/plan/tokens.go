@@ -61,7 +61,11 @@ func (r *round) readToken(c *cluster) error {
 	if given.Token == nil {
 		return nil
 	}
-	if len(c.token.inUse.Generations) >= maxInUse && !slices.ContainsFunc(c.token.inUse.Generations, func(g remotesecret.Generation) bool { return g.Token == given.Hash() }) {
+	if r.formerToken(c) {
+		c.token.problem = "its agent is to make another one, for the one it has is from before nobody read it"
+		return nil
+	}
+	if r.tooManyInUse(c, given.Hash()) {
 		c.token.problem = fmt.Sprintf("it has made a token, and %d earlier ones are still in use; look why its peers do not take later ones", maxInUse)
 		return nil
 	}
@@ -83,6 +87,29 @@ func (r *round) readToken(c *cluster) error {
 		Expires: token.Expires.UTC().Truncate(time.Second),
 	}
 	return nil
+}
+
+// formerToken says whether the token that the agent has reported is from before nobody read
+// the cluster: the account that it was for may be gone since, and the token with it.
+func (r *round) formerToken(c *cluster) bool {
+	if c.member.Spec.Reader == nil {
+		return true
+	}
+	return len(c.token.inUse.Generations) == 0 && c.token.renewAfter != nil && !c.current()
+}
+
+// tooManyInUse says whether a token cannot be taken in beside those that are in use. Those
+// that have ended do not count, and are forgotten.
+func (r *round) tooManyInUse(c *cluster, token string) bool {
+	all := &c.token.inUse.Generations
+	if len(*all) < maxInUse || slices.ContainsFunc(*all, func(g remotesecret.Generation) bool { return g.Token == token }) {
+		return false
+	}
+	*all = slices.DeleteFunc(*all, func(g remotesecret.Generation) bool { return !r.now.Before(g.Expires) })
+	for _, g := range *all {
+		r.at(g.Expires)
+	}
+	return len(*all) >= maxInUse
 }
 
 // expires is when the token ends that peers have; nil when they have none.

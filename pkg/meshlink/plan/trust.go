@@ -63,6 +63,9 @@ func (r *round) trust() error {
 	if barrier.Until != nil {
 		r.at(*barrier.Until)
 	}
+	if state.Stage != r.store.State.Stage {
+		r.at(r.now.Add(time.Second)) // another change may begin, or this one go on
+	}
 	r.store, r.barrier = r.store.With(state), barrier
 	r.expectEnd()
 	return nil
