@@ -98,7 +98,7 @@ func TestStatusIsWrittenOnChange(t *testing.T) {
 		seen.Version = "v1.36.0"
 		seen.Conditions["Ready"] = metav1.Condition{Status: "True", Reason: ReasonReady}
 		w.Soon()
-		synctest.Wait()
+		pass(time.Second) // it may have looked just now, and waits a little then
 		require.Equal(t, "v1.36.0", f.object.Status.KubernetesVersion)
 		for range 10 {
 			w.Soon()

@@ -188,6 +188,9 @@ func newMoving(t *testing.T, objs ...runtime.Object) *moving {
 		}
 		w := watch.NewFake()
 		m.watches.Store(w, nil)
+		if m.v1Ended.Load() {
+			w.Stop() // or it might have come too late to be ended with the others
+		}
 		return true, w, nil
 	})
 	m.Store = NewStore(m.client, NewMapper(func() (meta.RESTMapper, error) {

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"context"
 	"crypto/x509"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,14 +27,14 @@ import (
 	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+	"github.com/flotilla-io/flotilla/test/ports"
 )
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Close()) }()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 func mustRead(t *testing.T, path string) string {

@@ -27,6 +27,7 @@ import (
 	"github.com/flotilla-io/flotilla/api/scheme"
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/pki"
+	"github.com/flotilla-io/flotilla/test/ports"
 )
 
 // fed is the API server all tests share.
@@ -85,17 +86,17 @@ func runWithServer(m *testing.M) (int, error) {
 
 // options are those of a server for tests, on a free port.
 func options(dir string) (*apiserver.Options, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}
 	opts := apiserver.NewOptions()
 	opts.DataDir = filepath.Join(dir, "data")
 	opts.BindAddress = net.IPv4(127, 0, 0, 1)
-	opts.SecurePort = listener.Addr().(*net.TCPAddr).Port
+	opts.SecurePort = port
 	opts.WriteKubeconfig = filepath.Join(dir, "admin.conf")
 	opts.StatusWindow = 300 * time.Millisecond
-	return opts, listener.Close()
+	return opts, nil
 }
 
 func connect(ctx context.Context) error {

@@ -40,13 +40,22 @@ func TestTemplatesWithoutAPolicy(t *testing.T) {
 	assert.Equal(t, "Deployment", e.InvolvedObject.Kind)
 
 	// kubectl apply -f with the template before its policy, in one file.
-	together := deployment(ns, "together")
-	create(t, together, policy(ns, "p", allDeployments))
-	eventually(t, func() bool {
-		require.NoError(t, fed.Get(t.Context(), client.ObjectKeyFromObject(together), together))
-		return together.Annotations[names.PropagationPolicyNameAnnotation] == "p"
-	}, "a second look claims what the policy missed")
-	assert.Empty(t, complaints(t, ns, "together"))
+	for attempt := range 5 {
+		ns := newNamespace(t)
+		together := deployment(ns, "together")
+		began := time.Now()
+		create(t, together, policy(ns, "p", allDeployments))
+		took := time.Since(began)
+		eventually(t, func() bool {
+			require.NoError(t, fed.Get(t.Context(), client.ObjectKeyFromObject(together), together))
+			return together.Annotations[names.PropagationPolicyNameAnnotation] == "p"
+		}, "a second look claims what the policy missed")
+		// A file that was applied slowly says nothing of one that was not.
+		if took < 100*time.Millisecond || attempt == 4 {
+			assert.Empty(t, complaints(t, ns, "together"), "created within %s", took)
+			break
+		}
+	}
 
 	// Said once, however often it is written.
 	update(t, alone, func(d *appsv1.Deployment) { d.Labels["x"] = "y" })

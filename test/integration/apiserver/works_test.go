@@ -338,10 +338,15 @@ func TestBeginningsOfWatches(t *testing.T) {
 	list, err := of.List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 
-	// initial reads what a watch begins with, up to the mark or to as many Works.
-	initial := func(w watch.Interface) (seen int, marked bool) {
+	// initial reads what a watch begins with: up to the mark, or as many Works as there are
+	// and what comes within a second after them.
+	initial := func(w watch.Interface, mark bool) (seen int, marked bool) {
 		t.Helper()
 		for {
+			quiet := patience
+			if !mark && seen >= len(list.Items) {
+				quiet = time.Second
+			}
 			select {
 			case e, open := <-w.ResultChan():
 				require.True(t, open, "the watch stays open")
@@ -352,7 +357,7 @@ func TestBeginningsOfWatches(t *testing.T) {
 				}
 				require.Equal(t, watch.Added, e.Type)
 				seen++
-			case <-time.After(time.Second):
+			case <-time.After(quiet):
 				return seen, false
 			}
 		}
@@ -367,7 +372,7 @@ func TestBeginningsOfWatches(t *testing.T) {
 	} {
 		w, err := of.Watch(t.Context(), tt.options)
 		require.NoError(t, err, name)
-		seen, marked := initial(w)
+		seen, marked := initial(w, tt.marked)
 		assert.GreaterOrEqual(t, seen, len(list.Items), name)
 		assert.Equal(t, tt.marked, marked, name)
 		update(t, d, func(d *appsv1.Deployment) { d.Spec.MinReadySeconds++ })

@@ -18,6 +18,7 @@ import (
 	"github.com/flotilla-io/flotilla/api/scheme"
 	"github.com/flotilla-io/flotilla/pkg/apiserver"
 	"github.com/flotilla-io/flotilla/pkg/apiserver/etcd"
+	"github.com/flotilla-io/flotilla/test/ports"
 )
 
 const (
@@ -70,7 +71,7 @@ func run(tests interface{ Run() int }, share func(context.Context, *Federation) 
 	}
 	defer func() { _ = asked.Close() }()
 	opts.BindAddress = net.IPv4(127, 0, 0, 1)
-	if opts.SecurePort, err = freePort(); err != nil {
+	if opts.SecurePort, err = ports.Free(); err != nil {
 		return 1, err
 	}
 	server, err := apiserver.New(ctx, opts)
@@ -100,15 +101,6 @@ func serve(ctx context.Context, fed *Federation, tests interface{ Run() int }, s
 		return 1, err
 	}
 	return tests.Run(), nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("a port for the API server: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 func waitReady(ctx context.Context, cfg *rest.Config) error {

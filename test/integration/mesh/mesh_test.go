@@ -3,6 +3,7 @@ package mesh
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,11 +188,10 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 			}
 		}
 	}
-	reasons := map[string]bool{}
-	for _, e := range events.Items {
-		if e.InvolvedObject.Name == "mesh5" {
-			reasons[e.Reason] = true
-		}
-	}
-	assert.True(t, reasons["LinksReady"], "%v", reasons)
+	l.eventually(func() bool {
+		require.NoError(t, fed.List(t.Context(), events))
+		return slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
+			return e.InvolvedObject.Name == "mesh5" && e.Reason == "LinksReady"
+		})
+	}, "LinksReady is told")
 }
