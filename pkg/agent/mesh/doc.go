@@ -19,8 +19,9 @@
 //
 // Invariants:
 //
-//   - What cannot be seen at the moment is as it was, but for what istiod would have to
-//     say: while it does not answer, nothing is proven.
+//   - What cannot be seen at the moment is as it was, also over a restart: as the agent
+//     before has reported it. But for what istiod would have to say: while it does not
+//     answer, nothing is proven.
 //   - What somebody else has written is not changed: server-side apply, without force, as
 //     the field manager flotilla-mesh. Leaving takes back what this manager owns and
 //     nothing else; that a cluster has left is said when what Works of the mesh brought was
