@@ -29,6 +29,8 @@
 //   - With two MeshMembers, when a cluster goes from one Mesh to another, label and
 //     localities are those of the oldest that does not leave.
 //   - A MeshMember that vanishes without spec.leaving takes nothing back.
+//   - A MeshMember of a federation that was restored from a backup is looked at anew: what
+//     was seen was about later ones, of which that federation knows nothing.
 //   - Without a MeshMember there is one watch, and no connection to istiod.
 //
 // The reader's own tokens go into one Secret of the federation and are not kept. What

@@ -43,7 +43,8 @@ func silenced(s *meshv1alpha1.MeshMemberStatus) *meshv1alpha1.MeshMemberStatus {
 func report(object *meshv1alpha1.MeshMember, s seen, cluster string, now time.Time) meshv1alpha1.MeshMemberStatus {
 	status := *object.Status.DeepCopy()
 	r := &reporter{status: &status, generation: object.Generation, now: now}
-	if generation, ok := s.generation(); ok {
+	// A federation that was restored from a backup has not seen later ones yet.
+	if generation, ok := s.generation(); ok && generation <= object.Generation {
 		status.ObservedGeneration = max(status.ObservedGeneration, generation)
 	}
 	if s.cluster != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/pkg/agent/internal/fakekube"
@@ -113,4 +115,90 @@ func TestTroubleWhileUnreadable(t *testing.T) {
 	e.eventually("mesh1", "it is well", func(s *meshv1alpha1.MeshMemberStatus) bool {
 		return condition(s, meshv1alpha1.ConditionObserved) == "" && condition(s, meshv1alpha1.ConditionRemoteSecretsOwn) == ""
 	})
+}
+
+// A federation that was restored from a backup has the same MeshMember as it was then, with an
+// earlier version, or a later one if whoever restored it saw to that. It is what counts, and
+// nobody has looked at it yet.
+func TestRestoredFederation(t *testing.T) {
+	for name, epoch := range map[string]uint32{"VersionsGoBack": 1, "VersionsGoOn": 3} {
+		t.Run(name, func(t *testing.T) {
+			e, want := linked(t)
+			var down, unlisted atomic.Bool
+			e.fed.Hook = func(r *http.Request) error {
+				if down.Load() || unlisted.Load() && strings.HasSuffix(r.URL.Path, "/meshmembers") {
+					return apierrors.NewServiceUnavailable("it is being restored")
+				}
+				return nil
+			}
+			e.fed.Restart(2)
+			e.want("mesh1", want)
+			e.start()
+			e.eventually("mesh1", "all is proven", func(s *meshv1alpha1.MeshMemberStatus) bool {
+				return passed(s, "ap", steps...) && s.ObservedGeneration == 1
+			})
+			backup := e.fed.Get(meshMembers, es, "mesh1")
+			want.Network = "of today"
+			for range 2 {
+				e.want("mesh1", want)
+			}
+			e.eventually("mesh1", "today is seen", func(s *meshv1alpha1.MeshMemberStatus) bool {
+				return s.Network == "of today" && s.ObservedGeneration == 3
+			})
+
+			down.Store(true)
+			unlisted.Store(true)
+			e.fed.Restart(epoch)
+			e.fed.Edit(meshMembers, es, "mesh1", func(u *unstructured.Unstructured) {
+				u.Object["spec"], u.Object["status"] = backup.Object["spec"], backup.Object["status"]
+				u.SetGeneration(1)
+			})
+			down.Store(false)
+			e.secret("cacerts", nil, nil)
+			report := e.eventually("mesh1", "it is told before it has told what it wants", func(s *meshv1alpha1.MeshMemberStatus) bool { return s.CACerts.Mesh == "" })
+			assert.Equal(t, int64(1), report.ObservedGeneration, "there is no later one")
+			unlisted.Store(false)
+			require.Eventually(t, func() bool {
+				return labelsOf(e.member.Get(fakekube.Namespaces, "", system), networkLabel) == "network-eu"
+			}, patience, time.Millisecond, "what was wanted then is wanted again")
+			e.later(time.Minute)
+			s := e.get("mesh1").Status
+			assert.Equal(t, int64(1), s.ObservedGeneration)
+			assert.Equal(t, "network-eu", s.Network)
+			assert.True(t, passed(&s, "ap", steps...), describe(&s))
+
+			// What watches bring is not behind that.
+			want.Network = "of tomorrow"
+			e.want("mesh1", want)
+			e.eventually("mesh1", "tomorrow is seen", func(s *meshv1alpha1.MeshMemberStatus) bool {
+				return s.Network == "of tomorrow" && s.ObservedGeneration == 2
+			})
+		})
+	}
+}
+
+// What goes back is another history, but for what comes late.
+func TestRestored(t *testing.T) {
+	version := func(version string, generation int64) *meshv1alpha1.MeshMember {
+		return &meshv1alpha1.MeshMember{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version, Generation: generation}}
+	}
+	known := version("20", 3)
+	for name, tc := range map[string]struct {
+		object          *meshv1alpha1.MeshMember
+		watched, listed bool
+	}{
+		"Same":              {object: version("20", 3)},
+		"Later":             {object: version("30", 4)},
+		"Earlier":           {object: version("10", 3), listed: true},
+		"EarlierWish":       {object: version("10", 2), listed: true},
+		"LaterVersionOfOld": {object: version("30", 2), watched: true, listed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, tc.watched, restored(tc.object, known, false), "watched")
+			assert.Equal(t, tc.listed, restored(tc.object, known, true), "listed")
+			w := &worker{object: known}
+			w.wrote(tc.object)
+			assert.Equal(t, !tc.listed, w.current() == tc.object, "taken in after a write")
+		})
+	}
 }
