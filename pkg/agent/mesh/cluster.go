@@ -22,8 +22,6 @@ const manager = "flotilla-mesh"
 // clusterSeen is what there is in istio-system.
 type clusterSeen struct {
 	generation int64
-	// installed is false when there is no namespace istio-system.
-	installed bool
 	// network is the label on it.
 	network string
 	cacerts *meshv1alpha1.MemberCACerts
@@ -37,6 +35,24 @@ type clusterSeen struct {
 	held    bool
 	// labelled, and read, say what is wrong with the label, and with looking.
 	labelled, read trouble
+	// looked, and listed, are true once the namespace, and remote secrets, could be read
+	// since this agent was started.
+	looked, listed bool
+}
+
+// reportedBefore is what the agent before this one has reported.
+func reportedBefore(object *meshv1alpha1.MeshMember) *clusterSeen {
+	status := &object.Status
+	seen := &clusterSeen{network: status.Network, cacerts: status.CACerts, remotes: map[string]remote{}}
+	if object.Spec.Gateway != nil {
+		seen.gateway = status.Gateway
+	}
+	for i := range status.Peers {
+		if peer := &status.Peers[i]; peer.SecretHash != "" {
+			seen.remotes[peer.Name] = remote{hash: peer.SecretHash}
+		}
+	}
+	return seen
 }
 
 // remote is the remote secret for a cluster.
@@ -55,11 +71,11 @@ type clusterTask struct {
 }
 
 func (t *clusterTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) outcome {
-	next := &clusterSeen{}
+	next := reportedBefore(object)
 	if before := t.worker.view().cluster; before != nil {
 		*next = *before // what cannot be read now is as it was
 	}
-	next.generation, next.labelled, next.read, next.left = object.Generation, trouble{}, trouble{}, false
+	next.generation, next.read, next.left = object.Generation, trouble{}, false
 	next.brought, next.held = t.worker.brought(object)
 	missing := t.fill(ctx, object, next)
 	if ctx.Err() != nil {
@@ -85,13 +101,16 @@ func (t *clusterTask) fill(ctx context.Context, object *meshv1alpha1.MeshMember,
 	namespace, err := t.worker.agent.member.namespace(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
-		*next = clusterSeen{generation: next.generation, cacerts: &meshv1alpha1.MemberCACerts{}, left: object.Spec.Leaving, brought: next.brought, held: next.held}
+		*next = clusterSeen{
+			generation: next.generation, cacerts: &meshv1alpha1.MemberCACerts{},
+			left: object.Spec.Leaving, brought: next.brought, held: next.held, looked: true, listed: true,
+		}
 		return !object.Spec.Leaving || len(next.brought) > 0
 	case err != nil:
 		next.read = troubled("NotReadable", "namespace %s: %v", meshv1alpha1.IstioNamespace, err)
 		return true
 	}
-	next.installed = true
+	next.looked, next.labelled = true, trouble{}
 	t.label(ctx, namespace, object, next)
 	if object.Spec.Leaving {
 		t.gatewayNodes.close()
@@ -190,7 +209,7 @@ func (t *clusterTask) readRemotes(ctx context.Context, object *meshv1alpha1.Mesh
 	if err != nil {
 		return err
 	}
-	next.remotes = remotes(object, secrets)
+	next.remotes, next.listed = remotes(object, secrets), true
 	return nil
 }
 

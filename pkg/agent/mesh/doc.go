@@ -19,8 +19,9 @@
 //
 // Invariants:
 //
-//   - What cannot be seen at the moment is as it was, but for what istiod would have to
-//     say: while it does not answer, nothing is proven.
+//   - What cannot be seen at the moment is as it was, also over a restart: as the agent
+//     before has reported it. But for what istiod would have to say: while it does not
+//     answer, nothing is proven.
 //   - What somebody else has written is not changed: server-side apply, without force, as
 //     the field manager flotilla-mesh. Leaving takes back what this manager owns and
 //     nothing else; that a cluster has left is said when what Works of the mesh brought was
@@ -28,6 +29,8 @@
 //   - With two MeshMembers, when a cluster goes from one Mesh to another, label and
 //     localities are those of the oldest that does not leave.
 //   - A MeshMember that vanishes without spec.leaving takes nothing back.
+//   - A MeshMember of a federation that was restored from a backup is looked at anew: what
+//     was seen was about later ones, of which that federation knows nothing.
 //   - Without a MeshMember there is one watch, and no connection to istiod.
 //
 // The reader's own tokens go into one Secret of the federation and are not kept. What

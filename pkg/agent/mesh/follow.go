@@ -87,7 +87,7 @@ func (s *sink) Add(obj any) error {
 	if !ok {
 		return fmt.Errorf("want a MeshMember, got %T", obj)
 	}
-	s.agent.set(s.ctx, object)
+	s.agent.set(s.ctx, false, object)
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (s *sink) Replace(items []any, _ string) error {
 		kept[object.Name] = true
 		objects = append(objects, object)
 	}
-	s.agent.set(s.ctx, objects...)
+	s.agent.set(s.ctx, true, objects...)
 	s.agent.kept(kept)
 	return nil
 }

@@ -101,8 +101,9 @@ func (a *Agent) Run(ctx context.Context) {
 }
 
 // set takes MeshMembers in, all before anything is done about one: label and localities
-// depend on which there are.
-func (a *Agent) set(ctx context.Context, objects ...*meshv1alpha1.MeshMember) {
+// depend on which there are. Listed says that they are as they are now, whatever their
+// versions.
+func (a *Agent) set(ctx context.Context, listed bool, objects ...*meshv1alpha1.MeshMember) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if ctx.Err() != nil {
@@ -110,12 +111,12 @@ func (a *Agent) set(ctx context.Context, objects ...*meshv1alpha1.MeshMember) {
 	}
 	for _, object := range objects {
 		w := a.members[object.Name]
-		if w != nil && w.uid == object.UID {
+		if w != nil && w.uid == object.UID && !restored(object, w.current(), listed) {
 			w.set(object)
 			continue
 		}
 		if w != nil {
-			w.stop() // another of that name
+			w.stop() // another of that name, or what was seen is about another
 		}
 		a.start(ctx, object)
 	}

@@ -117,7 +117,9 @@ func (t *nodesTask) look(ctx context.Context, object *meshv1alpha1.MeshMember) o
 		if err := t.readRegions(ctx); err != nil && next.located == (trouble{}) {
 			next.located, missing = troubled("NotReadable", "cannot list nodes of cluster %s: %v", t.worker.agent.Cluster, err), true
 		}
-		next.regions = t.regions
+		if next.regions = t.regions; t.regions == nil {
+			next.regions = object.Status.Regions // as the agent before has reported them
+		}
 	}
 	if ctx.Err() != nil {
 		return outcome{}

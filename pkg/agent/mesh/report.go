@@ -43,12 +43,15 @@ func silenced(s *meshv1alpha1.MeshMemberStatus) *meshv1alpha1.MeshMemberStatus {
 func report(object *meshv1alpha1.MeshMember, s seen, cluster string, now time.Time) meshv1alpha1.MeshMemberStatus {
 	status := *object.Status.DeepCopy()
 	r := &reporter{status: &status, generation: object.Generation, now: now}
-	if generation, ok := s.generation(); ok {
+	// A federation that was restored from a backup has not seen later ones yet.
+	if generation, ok := s.generation(); ok && generation <= object.Generation {
 		status.ObservedGeneration = max(status.ObservedGeneration, generation)
 	}
 	if s.cluster != nil {
 		status.Network, status.CACerts, status.Gateway = s.cluster.network, s.cluster.cacerts, s.cluster.gateway
-		r.condition(meshv1alpha1.ConditionNetworkLabelled, s.cluster.labelled)
+		if s.cluster.looked {
+			r.condition(meshv1alpha1.ConditionNetworkLabelled, s.cluster.labelled)
+		}
 		r.condition(meshv1alpha1.ConditionObserved, s.cluster.read)
 	}
 	if s.nodes != nil {
@@ -183,6 +186,9 @@ func (r *reporter) peers(object *meshv1alpha1.MeshMember, s seen) {
 	slices.Sort(others)
 	for _, name := range others {
 		r.status.Peers = append(r.status.Peers, meshv1alpha1.MemberPeerStatus{Name: name, SecretHash: s.cluster.remotes[name].hash})
+	}
+	if !s.cluster.listed {
+		return // the status does not tell which are foreign
 	}
 	var t trouble
 	if len(foreign) > 0 {

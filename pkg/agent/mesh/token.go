@@ -29,7 +29,7 @@ func (w *worker) lookAtToken(ctx context.Context, object *meshv1alpha1.MeshMembe
 	if ctx.Err() != nil {
 		return outcome{}
 	}
-	if want == nil && err != nil {
+	if want == nil && err != nil || errors.Is(err, reader.ErrUnseen) {
 		token = w.tokenBefore(object) // it may be valid still
 	}
 	next := &tokenSeen{generation: object.Generation, token: token, left: want == nil && err == nil}

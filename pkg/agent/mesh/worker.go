@@ -109,6 +109,16 @@ func older(a, b *meshv1alpha1.MeshMember) bool {
 	return err == nil && order < 0
 }
 
+// restored tells whether a MeshMember goes back behind the one that is known, as when the
+// federation was restored from a backup. A watch may bring what was before our last write. A
+// list does so only if it was on its way meanwhile; looking begins anew then, for nothing.
+func restored(object, known *meshv1alpha1.MeshMember, listed bool) bool {
+	if older(object, known) {
+		return listed
+	}
+	return object.Generation < known.Generation
+}
+
 // wakeNodes makes the task for nodes look now.
 func (w *worker) wakeNodes() { signal(w.wakes[nodesTaskAt]) }
 
@@ -296,11 +306,12 @@ func (w *worker) writeOnce(ctx context.Context) error {
 	}
 }
 
-// wrote takes in what the federation has now, unless something newer is known already.
+// wrote takes in what the federation has now, unless something newer is known already. What
+// a restored federation has is listed soon.
 func (w *worker) wrote(written *meshv1alpha1.MeshMember) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if older(written, w.object) {
+	if restored(written, w.object, true) {
 		return
 	}
 	same := w.object.Generation == written.Generation

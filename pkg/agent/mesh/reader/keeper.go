@@ -120,6 +120,8 @@ var (
 	ErrNoServer = errors.New("it is not known where peers reach the API server")
 	// ErrUseless means that peers could not use a token.
 	ErrUseless = errors.New("peers could not use a token")
+	// ErrUnseen means that it is not known which tokens there are.
+	ErrUnseen = errors.New("tokens of the reader cannot be seen")
 )
 
 // Keep makes true what is wanted, and returns the token that peers are to use and when to
@@ -381,7 +383,7 @@ func (k *Keeper) end(ctx context.Context, bound []metav1.PartialObjectMetadata, 
 func (k *Keeper) bound(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
 	all, err := k.Member.SecretMetadata(ctx, Label+"="+k.Mesh)
 	if err != nil {
-		return nil, fmt.Errorf("tokens of the reader: list secrets in %s: %w", meshv1alpha1.IstioNamespace, err)
+		return nil, fmt.Errorf("%w: list secrets in %s: %w", ErrUnseen, meshv1alpha1.IstioNamespace, err)
 	}
 	return slices.DeleteFunc(all, func(s metav1.PartialObjectMetadata) bool { return !strings.HasPrefix(s.Name, prefix) }), nil
 }
