@@ -64,6 +64,8 @@ type intake struct {
 	missing chan struct{}
 
 	mu sync.Mutex
+	// asked is when the list was asked for that is taken in next.
+	asked time.Time
 	// doubted are works that a full list did not have, by when the first such list came.
 	doubted map[string]time.Time
 	// listed are the works of the federation; the value tells whether what they do not name may go.
@@ -199,6 +201,13 @@ func (i *intake) Replace(items []any, _ string) error {
 	return nil
 }
 
+// ask notes that a list is asked for now.
+func (i *intake) ask() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.asked = i.now()
+}
+
 // doubt takes the works out of a plan that only this list lacks, under the lock. They stay as they are.
 func (i *intake) doubt(plan *inventory.Plan) {
 	before := i.doubted
@@ -208,7 +217,7 @@ func (i *intake) doubt(plan *inventory.Plan) {
 		if !ok {
 			since = i.now()
 		}
-		if ok && i.now().Sub(since) >= i.secondLook {
+		if ok && i.asked.Sub(since) >= i.secondLook {
 			return false
 		}
 		i.doubted[name] = since
@@ -233,8 +242,9 @@ func (i *intake) doubts() (time.Duration, bool) {
 	return longest, len(i.doubted) > 0
 }
 
-// agree takes in a second list: what it lacks, and no event was about meanwhile, is gone.
-func (i *intake) agree(list *workv1alpha1.WorkList) {
+// agree takes in a second list and when it was asked for: what it lacks, and no event was about meanwhile, is
+// gone.
+func (i *intake) agree(list *workv1alpha1.WorkList, asked time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	there := map[string]bool{}
@@ -242,8 +252,8 @@ func (i *intake) agree(list *workv1alpha1.WorkList) {
 		there[work.Name] = work.DeletionTimestamp == nil
 	}
 	for name, since := range i.doubted {
-		if i.now().Sub(since) < i.secondLook {
-			continue // it is about a later list
+		if asked.Sub(since) < i.secondLook {
+			continue // this list may be as old as the first that lacked it
 		}
 		delete(i.doubted, name)
 		if !there[name] {
@@ -270,9 +280,10 @@ func (i *intake) confirmGone(ctx context.Context, list func(context.Context) (*w
 			return
 		case <-time.After(wait):
 		}
+		asked := i.now()
 		works, err := list(ctx)
 		if err == nil {
-			i.agree(works)
+			i.agree(works, asked)
 			continue
 		}
 		if ctx.Err() == nil {
@@ -317,6 +328,7 @@ func (i *intake) follow(ctx context.Context, f *federation, admit func(context.C
 			if err := i.stay.look(ctx); err != nil {
 				return nil, err
 			}
+			i.ask()
 			return f.listWorks(ctx)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {

@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/flotilla-io/flotilla/api/names"
@@ -25,9 +23,7 @@ type applier struct {
 	cluster   string
 	namespace string // the execution namespace
 	member    *Member
-	lookup    func(schema.GroupVersionKind) (kinds.Resource, bool)
-	// complete is false while some kinds could not be discovered.
-	complete func() bool
+	kinds     *kinds.Kinds
 	// federations are whom the agent works for now.
 	federations func() federations
 }
@@ -60,16 +56,17 @@ type applyResult struct {
 func (a *applier) apply(ctx context.Context, request applyRequest) (applyResult, error) {
 	result, err := a.tryApply(ctx, request)
 	if err != nil {
-		return applyResult{}, describe(err, request.desired.Key, a.cluster)
+		return applyResult{}, a.failure(err, request.desired.Key)
 	}
 	return result, nil
 }
 
 func (a *applier) tryApply(ctx context.Context, request applyRequest) (applyResult, error) {
 	desired := request.desired
-	resource, ok := a.lookup(desired.GroupVersionKind())
+	resource, ok := a.kinds.Lookup(desired.GroupVersionKind())
 	if !ok {
-		return applyResult{}, unknownKindFailure(desired, a.cluster)
+		other, _ := a.kinds.Snapshot().AnyVersion(desired.GroupKind())
+		return applyResult{}, unknownKindFailure(desired, a.cluster, other.Version)
 	}
 	content, err := desired.content()
 	if err != nil {
@@ -164,7 +161,7 @@ func ahead(current metav1.Object, content map[string]any) bool {
 // look reads the metadata of an object; nil when there is none.
 func (a *applier) look(ctx context.Context, resource kinds.Resource, key inventory.Key) (metav1.Object, error) {
 	current, err := a.member.getMeta(ctx, resource, key)
-	if apierrors.IsNotFound(err) {
+	if absent(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -198,30 +195,26 @@ type removeRequest struct {
 	orphan types.UID
 }
 
-// errKindMissing means that the member does not seem to serve the kind of what is to be removed.
-var errKindMissing = errors.New("the kind is not served any more")
-
 // remove deletes an object that is ours, see deletable; any other is left alone. The removal is done
 // when err is nil, whether or not there was anything to do. known is the UID of the object as last
 // applied; empty when that is not known. An error that is errKindMissing is for the caller to judge.
 func (a *applier) remove(ctx context.Context, request removeRequest, known types.UID) error {
 	err := a.tryRemove(ctx, request, known)
-	if err == nil || apierrors.IsNotFound(err) {
+	if err == nil || absent(err) {
 		return nil
 	}
-	return describe(err, request.key, a.cluster)
+	return a.failure(err, request.key)
 }
 
 func (a *applier) tryRemove(ctx context.Context, request removeRequest, known types.UID) error {
-	resource, ok := a.lookup(request.key.GroupKind().WithVersion(request.version))
-	if !ok {
-		err := fmt.Errorf("%s: cluster %s cannot tell whether it serves kind %s: %w", request.key, a.cluster, request.key.Kind, ErrUnknownKind)
-		if a.complete() {
-			err = fmt.Errorf("%s: %w", request.key, errKindMissing)
-		}
-		return &ObjectError{Reason: ReasonUnknownKind, Message: err.Error(), Transient: true, cause: err}
+	resource, err := a.serving(request)
+	if err != nil {
+		return err
 	}
 	current, err := a.member.getMeta(ctx, resource, request.key)
+	if pathMissing(err) && !resource.Listable {
+		return nil // reviews, bindings: such a kind keeps no objects
+	}
 	if err != nil {
 		return err
 	}

@@ -293,7 +293,7 @@ func (e *Engine) claim(w *work, wanted inventory.Object, raw json.RawMessage) {
 			delete(other.leftovers, wanted.Key)
 			e.save(other.name)
 		}
-		o.removal = nil
+		o.removal, o.missing = nil, 0
 	}
 	if !slices.Contains(o.claims, w.name) {
 		o.claims = append(o.claims, w.name)
@@ -349,6 +349,7 @@ func (e *Engine) releaseLeftovers(w *work) {
 		default:
 			e.desire(o, nil, nil)
 			o.hash, o.accepted = "", "" // should it be wanted again, it has to be applied again
+			o.missing = 0
 			o.removal = &removeRequest{key: key, version: version, work: w.name, preserve: w.preserve}
 			e.enqueueFresh(key)
 		}

@@ -15,6 +15,9 @@
 //   - Nothing is deleted that does not carry our label and this work's name, that another federation
 //     brought, or that we have not applied (its managedFields or our record say so), and only the very
 //     object that was looked at (UID precondition). Applies are for one UID, too.
+//   - An object is gone when a server says so that has looked for it. That a path is not served says nothing:
+//     what is to be removed is looked for in every version, and went with its kind when two readings of what
+//     the member serves have none. What is wanted in a version that is not served counts as not applied.
 //   - Until the federation has listed its works, an object that was made from a newer state of the same
 //     template than is remembered is left alone: the inventory may be behind.
 //   - An object that differs from its manifest in a field of ours is applied again at once; an

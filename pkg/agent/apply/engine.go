@@ -99,11 +99,8 @@ func NewEngine(opts Options) *Engine {
 		opts.Clock = clock.RealClock{}
 	}
 	e := &Engine{
-		opts: opts,
-		applier: applier{
-			cluster: opts.Cluster, namespace: opts.Namespace, member: opts.Member, lookup: opts.Kinds.Lookup,
-			complete: func() bool { s := opts.Kinds.Snapshot(); return s != nil && s.Complete },
-		},
+		opts:        opts,
+		applier:     applier{cluster: opts.Cluster, namespace: opts.Namespace, member: opts.Member, kinds: opts.Kinds},
 		backoff:     workqueue.NewTypedItemExponentialFailureRateLimiter[inventory.Key](opts.Backoff, opts.MaxBackoff),
 		works:       map[string]*work{},
 		objects:     map[inventory.Key]*object{},
@@ -192,6 +189,7 @@ func (e *Engine) process(ctx context.Context, key inventory.Key) {
 		return // Resume and kindsChanged queue everything again
 	}
 	act, request, removal := e.decide(key)
+	refreshes := e.opts.Kinds.Refreshes()
 	switch act {
 	case actApply, actRepair:
 		result, err := e.applier.apply(ctx, request)
@@ -201,10 +199,10 @@ func (e *Engine) process(ctx context.Context, key inventory.Key) {
 		if err != nil {
 			klog.FromContext(ctx).V(2).Info("Object not applied", "object", key.String(), "work", request.desired.Work, "err", err)
 		}
-		e.applied(key, request.desired, result, err, act == actRepair)
+		e.applied(key, request.desired, result, err, refreshes, act == actRepair)
 	case actRemove:
 		if removal.orphan != "" && e.Mirrors(key, removal.orphan) {
-			e.removed(key, removal, nil)
+			e.removed(key, removal, nil, refreshes)
 			return
 		}
 		err := e.applier.remove(ctx, removal, request.uid)
@@ -214,7 +212,7 @@ func (e *Engine) process(ctx context.Context, key inventory.Key) {
 		if err != nil {
 			klog.FromContext(ctx).Info("Object not removed, will retry", "object", key.String(), "work", removal.work, "err", err)
 		}
-		e.removed(key, removal, err)
+		e.removed(key, removal, err, refreshes)
 	}
 }
 
@@ -227,6 +225,9 @@ func (e *Engine) decide(key inventory.Key) (action, applyRequest, removeRequest)
 		return actNothing, applyRequest{}, removeRequest{}
 	}
 	act := o.next(e.watched(o))
+	if act == actNothing && e.unserved(o) {
+		act = actApply // the attempt says why
+	}
 	switch act {
 	case actRemove:
 		return act, applyRequest{uid: o.uid}, *o.removal
@@ -327,7 +328,11 @@ func (e *Engine) enqueueFresh(key inventory.Key) {
 func (e *Engine) kindsChanged() {
 	e.change(func() {
 		for key, o := range e.objects {
-			if o.desired == nil || !o.settled() || o.failed() || o.recheck {
+			unserved := e.unserved(o)
+			if o.desired != nil && !unserved {
+				o.missing = 0
+			}
+			if o.desired == nil || !o.settled() || o.failed() || o.recheck || unserved {
 				e.enqueueFresh(key)
 			}
 		}

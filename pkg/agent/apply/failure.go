@@ -62,12 +62,17 @@ func conflictFailure(key inventory.Key, cluster, owner string) *ObjectError {
 	return &ObjectError{Reason: ReasonConflict, Message: message, cause: ErrConflict}
 }
 
-func unknownKindFailure(d *Desired, cluster string) *ObjectError {
+// unknownKindFailure is about a kind that is not served in the manifest's version. other is a version in
+// which it is; empty when there is none.
+func unknownKindFailure(d *Desired, cluster, other string) *ObjectError {
+	wayOut := ". Install or propagate its CustomResourceDefinition"
+	if other != "" {
+		wayOut = fmt.Sprintf(", but in version %s. Serve %s there again, or let the federation's API server prefer %s", other, d.Version, other)
+	}
 	return &ObjectError{
-		Reason: ReasonUnknownKind,
-		Message: fmt.Sprintf("%s: cluster %s does not serve kind %s. Install or propagate its CustomResourceDefinition; the object follows by itself",
-			d.Key, cluster, d.GroupVersionKind()),
-		cause: ErrUnknownKind,
+		Reason:  ReasonUnknownKind,
+		Message: fmt.Sprintf("%s: cluster %s does not serve kind %s%s; the object follows by itself", d.Key, cluster, d.GroupVersionKind(), wayOut),
+		cause:   ErrUnknownKind,
 	}
 }
 

@@ -37,7 +37,8 @@ type object struct {
 	verdict *verdict
 	// failures in a row.
 	failures int
-	// missing is the refresh of the member's kinds that first lacked the kind of an object to be removed.
+	// missing counts the refreshes of the member's kinds when the object's kind was first found missing; 0 if
+	// it was not.
 	missing uint64
 	repairs repairs
 }

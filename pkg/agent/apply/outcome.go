@@ -9,8 +9,9 @@ import (
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 )
 
-// applied takes in what became of an attempt to apply desired.
-func (e *Engine) applied(key inventory.Key, desired *Desired, result applyResult, err error, repair bool) {
+// applied takes in what became of an attempt to apply desired. refreshes is how often the member's kinds had
+// been read when it began.
+func (e *Engine) applied(key inventory.Key, desired *Desired, result applyResult, err error, refreshes uint64, repair bool) {
 	var seen *view
 	if err == nil && result.live != nil {
 		seen = e.look(desired, "", result.live)
@@ -33,12 +34,15 @@ func (e *Engine) applied(key inventory.Key, desired *Desired, result applyResult
 		if repair {
 			o.repairs.done(e.opts.Clock.Now())
 		}
-		if err != nil {
-			e.applyFailed(o, desired, err)
-		} else {
+		switch {
+		case err == nil:
 			e.Applied.Add(1)
 			e.backoff.Forget(key)
 			e.applySucceeded(o, desired, result, seen)
+		case errors.Is(err, ErrUnknownKind) && o.hash == desired.Hash && !e.missingTwice(o, refreshes):
+			e.retry(key) // it stays applied until that is sure
+		default:
+			e.applyFailed(o, desired, err)
 		}
 		if o.desired != desired {
 			e.enqueue(key)
@@ -56,7 +60,7 @@ func (e *Engine) applied(key inventory.Key, desired *Desired, result applyResult
 func (e *Engine) applySucceeded(o *object, desired *Desired, result applyResult, seen *view) {
 	o.hash = desired.Hash
 	o.verdict = &verdict{hash: desired.Hash}
-	o.failures = 0
+	o.failures, o.missing = 0, 0
 	o.unmanaged, o.recheck = result.unmanaged, false
 	if o.key.GroupKind() == namespaceKind {
 		e.retryIn(o.key.Name)
@@ -87,10 +91,18 @@ func (e *Engine) applyFailed(o *object, desired *Desired, err error) {
 	failure := &ObjectError{Reason: ReasonFailed, Message: err.Error(), cause: err}
 	errors.As(err, &failure)
 	o.verdict = &verdict{hash: desired.Hash, failure: failure}
-	e.queue.AddAfter(o.key, wait.Jitter(e.backoff.When(o.key), 0.2))
+	e.retry(o.key)
+	if errors.Is(err, ErrUnknownKind) {
+		o.live = nil // nobody watches it: what was seen of it grows old
+	}
 	if failure.Reason == ReasonNamespaceMissing {
 		e.recheckNamespace(o.key)
 	}
+}
+
+// retry queues an object for later.
+func (e *Engine) retry(key inventory.Key) {
+	e.queue.AddAfter(key, wait.Jitter(e.backoff.When(key), 0.2))
 }
 
 // recheckNamespace looks again at a namespace that was there when it was last looked at.
@@ -111,30 +123,23 @@ func (e *Engine) retryIn(namespace string) {
 	}
 }
 
-// removed takes in what became of an attempt to remove.
-func (e *Engine) removed(key inventory.Key, removal removeRequest, err error) {
+// removed takes in what became of an attempt to remove, like applied.
+func (e *Engine) removed(key inventory.Key, removal removeRequest, err error, refreshes uint64) {
 	e.change(func() {
 		o := e.objects[key]
 		if o == nil || o.removal == nil || *o.removal != removal {
 			e.enqueue(key) // wanted again meanwhile
 			return
 		}
-		if !errors.Is(err, errKindMissing) {
+		switch {
+		case !errors.Is(err, errKindMissing):
 			o.missing = 0
-		} else {
-			// Discovery is wrong now and then. What it says twice is so: the objects went with their kind.
-			refreshes := e.opts.Kinds.Refreshes()
-			switch {
-			case o.missing == 0:
-				o.missing = refreshes
-			case refreshes > o.missing:
-				err = nil
-			}
-			e.opts.Kinds.Refresh()
+		case e.missingTwice(o, refreshes):
+			err = nil // the objects went with their kind
 		}
 		if err != nil {
 			e.Failed.Add(1)
-			e.queue.AddAfter(key, wait.Jitter(e.backoff.When(key), 0.2))
+			e.retry(key)
 			return
 		}
 		e.Removed.Add(1)

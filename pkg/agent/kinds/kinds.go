@@ -26,7 +26,6 @@ type Options struct {
 type Kinds struct {
 	opts    Options
 	current atomic.Pointer[Snapshot]
-	count   atomic.Uint64
 	wake    chan struct{}
 
 	mu        sync.Mutex
@@ -66,8 +65,14 @@ func (k *Kinds) Refresh() {
 	}
 }
 
-// Refreshes counts the refreshes that succeeded, whether or not they brought something new.
-func (k *Kinds) Refreshes() uint64 { return k.count.Load() }
+// Refreshes counts the refreshes that succeeded, whether or not they brought something new. A Snapshot that
+// is taken afterwards is of the last of them, or later.
+func (k *Kinds) Refreshes() uint64 {
+	if snapshot := k.current.Load(); snapshot != nil {
+		return snapshot.number
+	}
+	return 0
+}
 
 // OnChange registers a function that is called after each refresh that brought something new, from
 // the goroutine of Run. Register before Run.
@@ -115,8 +120,8 @@ func (k *Kinds) Run(ctx context.Context) {
 }
 
 func (k *Kinds) set(snapshot *Snapshot) {
+	snapshot.number = k.Refreshes() + 1
 	old := k.current.Swap(snapshot)
-	k.count.Add(1)
 	if old != nil && old.equal(snapshot) {
 		return
 	}

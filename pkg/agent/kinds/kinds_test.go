@@ -73,6 +73,30 @@ func TestStaleGroupsKeepWhatTheyServed(t *testing.T) {
 	require.Equal(t, []string{"example.com/v1"}, after.Stale)
 	_, ok := after.Lookup(schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"})
 	require.True(t, ok, "an API server that is down for a moment does not take its kinds along")
+	kind := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}
+	require.False(t, newSnapshot(documents(stale), nil).Lacks(kind), "what could not be discovered may be served")
+	require.True(t, newSnapshot(documents(), nil).Lacks(kind))
+	require.False(t, before.Lacks(kind))
+	kind.Version = "v2"
+	require.True(t, after.Lacks(kind), "what else could not be discovered does not matter")
+}
+
+func TestAnyVersion(t *testing.T) {
+	kind := schema.GroupKind{Group: "example.com", Kind: "Widget"}
+	widgets := resource("widgets", "Widget", "list", "delete")
+	s := newSnapshot(documents(
+		group("example.com", version("v2", widgets), version("v1", widgets), version("v1beta1", widgets)),
+		group("example.org", version("v3", widgets)),
+	), nil)
+	found, ok := s.AnyVersion(kind)
+	require.True(t, ok)
+	require.Equal(t, "v2", found.Version, "the preferred one")
+	delete(s.byKind, kind.WithVersion("v2"))
+	found, ok = s.AnyVersion(kind)
+	require.True(t, ok)
+	require.Equal(t, "v1", found.Version, "always the same one")
+	_, ok = newSnapshot(documents(), nil).AnyVersion(kind)
+	require.False(t, ok)
 }
 
 func TestRefresh(t *testing.T) {

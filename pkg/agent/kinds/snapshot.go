@@ -31,12 +31,33 @@ type Snapshot struct {
 	Stale []string
 
 	byKind map[schema.GroupVersionKind]Resource
+	number uint64
 }
 
 // Lookup finds how a kind is addressed.
 func (s *Snapshot) Lookup(kind schema.GroupVersionKind) (Resource, bool) {
 	resource, ok := s.byKind[kind]
 	return resource, ok
+}
+
+// Lacks tells whether a kind is certainly not served in its version: that version is not one of those
+// that could not be discovered.
+func (s *Snapshot) Lacks(kind schema.GroupVersionKind) bool {
+	_, served := s.byKind[kind]
+	return !served && !slices.Contains(s.Stale, kind.GroupVersion().String())
+}
+
+// AnyVersion finds how a kind is addressed in some version, the preferred one if there is one.
+func (s *Snapshot) AnyVersion(kind schema.GroupKind) (found Resource, ok bool) {
+	for served, resource := range s.byKind {
+		if served.GroupKind() != kind {
+			continue
+		}
+		if !ok || resource.Preferred && !found.Preferred || resource.Preferred == found.Preferred && resource.Version < found.Version {
+			found, ok = resource, true
+		}
+	}
+	return found, ok
 }
 
 // Listable returns one resource per kind that can be listed, in its preferred version, sorted.
