@@ -24,7 +24,8 @@ func (a *Agent) follow(ctx context.Context) {
 			return a.list(ctx)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return a.federation.watch(ctx, options)
+			events, err := a.federation.watch(ctx, options)
+			return events, unlessOver(ctx, err)
 		},
 	}
 	cache.NewReflectorWithOptions(listThenWatch{source}, &meshv1alpha1.MeshMember{}, &sink{ctx: ctx, agent: a}, cache.ReflectorOptions{

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -65,7 +66,8 @@ func (w *nodeWatch[T]) start(ctx context.Context, what, selector string, source 
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.LabelSelector = selector
-			return source.watch(ctx, options)
+			events, err := source.watch(ctx, options)
+			return events, unlessOver(ctx, err)
 		},
 	}
 	reflector := cache.NewReflectorWithOptions(listThenWatch{lists}, source.of, w, cache.ReflectorOptions{
@@ -74,6 +76,15 @@ func (w *nodeWatch[T]) start(ctx context.Context, what, selector string, source 
 		Backoff: &wait.Backoff{Duration: time.Second, Cap: 30 * time.Second, Steps: 6, Factor: 2, Jitter: 0.5},
 	})
 	w.ended.Go(func() { reflector.RunWithContext(ctx) })
+}
+
+// unlessOver is why a watch could not begin, and io.EOF once nobody wants it any more: of
+// that a reflector says nothing.
+func unlessOver(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return io.EOF
+	}
+	return err
 }
 
 // close ends the watch and forgets what it has seen.
