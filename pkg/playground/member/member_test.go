@@ -18,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -191,10 +192,8 @@ func TestMember(t *testing.T) {
 
 	second := startMember(t, dir, port)
 	require.Equal(t, 3, runningPods(ctx, t, client), "nothing is lost, and the old kubeconfig works")
-	scale, err := client.AppsV1().Deployments("default").GetScale(ctx, "hello", metav1.GetOptions{})
-	require.NoError(t, err)
-	scale.Spec.Replicas = 4
-	_, err = client.AppsV1().Deployments("default").UpdateScale(ctx, "hello", scale, metav1.UpdateOptions{})
+	// A patch: the controllers have just started, and write the Deployment, too.
+	_, err = client.AppsV1().Deployments("default").Patch(ctx, "hello", types.MergePatchType, []byte(`{"spec":{"replicas":4}}`), metav1.PatchOptions{}, "scale")
 	require.NoError(t, err)
 	began := time.Now()
 	require.Eventually(t, func() bool { return runningPods(ctx, t, client) == 4 }, patience, 50*time.Millisecond, "new pods run")
