@@ -206,15 +206,15 @@ func TestWriteFailures(t *testing.T) {
 	assert.Contains(t, w.said[0], "Warning AggregateStatusFailed")
 }
 
-// notThere is what the router answers for a version that is not served.
-var notThere = apierrors.NewGenericServerResponse(404, "get", schema.GroupResource{}, "", "404 page not found", 0, true)
+// errNotThere is what the router answers for a version that is not served.
+var errNotThere = apierrors.NewGenericServerResponse(404, "get", schema.GroupResource{}, "", "404 page not found", 0, true)
 
 // Agents do not repeat what they have said while a kind is on its way to another
 // version.
 func TestReportsOutlastTheMoveOfAKind(t *testing.T) {
 	for name, moving := range map[string]error{
 		"NotKnown": fmt.Errorf("getting template: %w", &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "apps", Kind: "Deployment"}}),
-		"NotThere": notThere,
+		"NotThere": errNotThere,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := bindingOf("eu")
@@ -310,7 +310,7 @@ func TestKindsWithoutStatusAreLeftAlone(t *testing.T) {
 	to := deployment()
 	require.NoError(t, unstructured.SetNestedField(to.Object, int64(1), "status", "replicas"))
 
-	c, patches := templateClientOver(t, func() error { return notThere })
+	c, patches := templateClientOver(t, func() error { return errNotThere })
 	require.NoError(t, c.writeStatus(t.Context(), key, deployment(), to))
 	require.NoError(t, c.writeStatus(t.Context(), key, deployment(), to))
 	assert.Equal(t, 1, *patches, "not tried again for a while")
@@ -324,7 +324,7 @@ func TestKindsWithoutStatusAreLeftAlone(t *testing.T) {
 	require.ErrorIs(t, c.writeStatus(t.Context(), key, deployment(), to), gone)
 	assert.Equal(t, 2, *patches, "an object that is gone says nothing about its kind")
 
-	answer := error(notThere)
+	answer := error(errNotThere)
 	c, patches = templateClientOver(t, func() error { return answer })
 	c.dynamic.(*fake.FakeDynamicClient).PrependReactor("get", "deployments", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, deployment(), answer
