@@ -57,7 +57,7 @@ func (f *feed) start(ctx context.Context, cfg *restclient.Config) error {
 		view:      f.federation.projection,
 		started:   map[schema.GroupKind]chan struct{}{},
 	}
-	f.departures = newDepartures(f.clusters.Get, f.federation.projection.RemoveCluster)
+	f.departures = newDepartures(f.clusters.Get, f.federation.projection.SetCluster, f.federation.projection.RemoveCluster)
 
 	policiesReady := f.followPolicies(ctx)
 	go func() {
@@ -130,13 +130,11 @@ func (f *feed) announce(ctx context.Context, ready []<-chan struct{}) {
 }
 
 func (f *feed) setCluster(c *clusterv1alpha1.Cluster) {
-	if !f.departures.stays(c) {
+	if f.departures.saw(c) {
+		f.federation.policies.clusters.Store(c.Name, struct{}{})
+	} else {
 		f.federation.policies.clusters.Delete(c.Name)
-		f.federation.projection.RemoveCluster(c.Name)
-		return
 	}
-	f.federation.policies.clusters.Store(c.Name, struct{}{})
-	f.federation.projection.SetCluster(c)
 }
 
 func (f *feed) setBinding(ctx context.Context, b workv1alpha2.Binding) {

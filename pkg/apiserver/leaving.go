@@ -19,20 +19,23 @@ import (
 
 // departures keeps the order of two things that are read from different
 // watches: that a cluster leaves, and that a binding therefore no longer names
-// it, or a mesh no longer links it to others. Seen the wrong way round, the second would look like the wish to delete
-// the workload in the member, where leaving a federation deletes nothing.
+// it, or a mesh no longer links it to others. Seen the wrong way round, the second
+// would look like the wish to delete the workload in the member, where leaving a
+// federation deletes nothing. A cluster that joins under the name of one that has
+// left is another one.
 type departures struct {
 	// read returns a cluster as it is stored now.
 	read func(ctx context.Context, name string) (*clusterv1alpha1.Cluster, error)
-	// remove takes a cluster out of the projection.
+	// set puts a cluster into the projection, remove takes one out of it.
+	set    func(*clusterv1alpha1.Cluster)
 	remove func(name string)
 
-	mu   sync.Mutex
+	mu   sync.Mutex           // held over set and remove, too: what they do follows from uids and left
 	uids map[string]types.UID // of the clusters seen last
 	left map[types.UID]bool   // gone for good; an older event must not bring them back
 }
 
-func newDepartures(get func(context.Context, string, *metav1.GetOptions) (runtime.Object, error), remove func(string)) *departures {
+func newDepartures(get func(context.Context, string, *metav1.GetOptions) (runtime.Object, error), set func(*clusterv1alpha1.Cluster), remove func(string)) *departures {
 	return &departures{
 		read: func(ctx context.Context, name string) (*clusterv1alpha1.Cluster, error) {
 			obj, err := get(genericapirequest.WithNamespace(ctx, metav1.NamespaceNone), name, &metav1.GetOptions{})
@@ -41,22 +44,30 @@ func newDepartures(get func(context.Context, string, *metav1.GetOptions) (runtim
 			}
 			return obj.(*clusterv1alpha1.Cluster), nil
 		},
+		set:    set,
 		remove: remove,
 		uids:   map[string]types.UID{},
 		left:   map[types.UID]bool{},
 	}
 }
 
-// stays notes a cluster that was seen, and says whether it still belongs to the
+// saw takes in a cluster that was seen, and says whether it still belongs to the
 // federation.
-func (d *departures) stays(c *clusterv1alpha1.Cluster) bool {
+func (d *departures) saw(c *clusterv1alpha1.Cluster) (stays bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c.DeletionTimestamp != nil {
 		d.left[c.UID] = true
 	}
+	if d.left[c.UID] || d.uids[c.Name] != c.UID {
+		d.remove(c.Name) // or another that had the name, if its end was missed
+	}
 	d.uids[c.Name] = c.UID
-	return !d.left[c.UID]
+	if d.left[c.UID] {
+		return false
+	}
+	d.set(c)
+	return true
 }
 
 // check looks at the clusters that a binding or mesh has lost, before the loss is
@@ -64,10 +75,11 @@ func (d *departures) stays(c *clusterv1alpha1.Cluster) bool {
 func (d *departures) check(ctx context.Context, by string, clusters []string) {
 	for _, name := range clusters {
 		err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+			uid := d.uid(name) // before the read, which is the newer of the two then
 			c, err := d.read(ctx, name)
 			switch {
-			case apierrors.IsNotFound(err), err == nil && c.DeletionTimestamp != nil:
-				d.depart(name)
+			case apierrors.IsNotFound(err), err == nil && (c.DeletionTimestamp != nil || c.UID != uid):
+				d.depart(name, uid)
 				return true, nil
 			case err != nil:
 				klog.FromContext(ctx).Error(err, "Reading a cluster that was lost failed, trying again", "cluster", name, "by", by)
@@ -81,13 +93,25 @@ func (d *departures) check(ctx context.Context, by string, clusters []string) {
 	}
 }
 
-func (d *departures) depart(name string) {
+// uid is that of the cluster seen last under a name, empty when there was none.
+func (d *departures) uid(name string) types.UID {
 	d.mu.Lock()
-	if uid, seen := d.uids[name]; seen {
-		d.left[uid] = true
+	defer d.mu.Unlock()
+	return d.uids[name]
+}
+
+// depart notes that a cluster has left, or is about to. Another one of its name
+// that was seen meanwhile stays.
+func (d *departures) depart(name string, uid types.UID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if uid == "" {
+		return // none was seen, so none is in the projection
 	}
-	d.mu.Unlock()
-	d.remove(name)
+	d.left[uid] = true
+	if d.uids[name] == uid {
+		d.remove(name)
+	}
 }
 
 // lost lists the clusters of before that are not in after.

@@ -28,6 +28,11 @@ import (
 // reported.
 const unmatchedDelay = 250 * time.Millisecond
 
+// lastLookDelay is how long after that the template is looked at for the last time. A
+// policy that was written through another API server may be known here only now, and
+// the claim controller may have looked for its templates before this one was stored.
+const lastLookDelay = 30 * time.Second
+
 // policies are the policies and clusters admission looks at, in memory. A write
 // through this server is in the index before it is answered.
 type policies struct {
@@ -42,6 +47,7 @@ type unmatched struct {
 	resource schema.GroupVersionResource
 	kind     schema.GroupVersionKind
 	key      types.NamespacedName
+	told     bool // its owner; it is looked at for the last time
 }
 
 func newPolicies() *policies {
@@ -88,7 +94,7 @@ func (p *policies) HasCluster(name string) bool {
 
 // Unmatched implements propagation.Policies.
 func (p *policies) Unmatched(resource schema.GroupVersionResource, kind schema.GroupVersionKind, namespace, name string) {
-	p.queue.AddAfter(unmatched{resource, kind, types.NamespacedName{Namespace: namespace, Name: name}}, unmatchedDelay)
+	p.queue.AddAfter(unmatched{resource: resource, kind: kind, key: types.NamespacedName{Namespace: namespace, Name: name}}, unmatchedDelay)
 }
 
 // start tells the owners of unmatched templates until ctx ends.
@@ -121,7 +127,8 @@ func (p *policies) start(ctx context.Context, cfg *restclient.Config, recorder e
 
 // report looks again at a template that had no policy when it was created. A
 // policy that came in between claims it now: its controller may have listed the
-// templates before this one was stored.
+// templates before this one was stored. Without one its owner is told, and it is looked
+// at once more.
 func (p *policies) report(ctx context.Context, reader metadata.Interface, recorder events.Recorder, item unmatched) error {
 	obj, err := reader.Resource(item.resource).Namespace(item.key.Namespace).Get(ctx, item.key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -139,6 +146,11 @@ func (p *policies) report(ctx context.Context, reader metadata.Interface, record
 			fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, names.LabelBound, "true"), metav1.PatchOptions{})
 		return err
 	}
+	if item.told {
+		return nil
+	}
 	recorder.Event(ctx, events.RefTo(item.kind, obj), corev1.EventTypeWarning, names.EventApplyPolicyFailed, names.NoPolicyMatchMessage)
+	item.told = true
+	p.queue.AddAfter(item, lastLookDelay)
 	return nil
 }

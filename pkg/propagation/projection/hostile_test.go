@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/flotilla-io/flotilla/api/names"
 	workv1alpha1 "github.com/flotilla-io/flotilla/api/work/v1alpha1"
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 )
@@ -55,6 +56,35 @@ func TestNameOfAWorkIsFreeAgain(t *testing.T) {
 	require.Len(t, onlyWork(t, p, "eu").Spec.Workload.Manifests, 1, "a computed Work keeps the name")
 	p.SetBinding(other(divided("hello")))
 	require.Empty(t, onlyWork(t, p, "eu").Spec.Workload.Manifests, "the stored one was waiting")
+}
+
+// A cluster that joins finds one Work under a name, also when somebody has created one
+// that a template's would be called.
+func TestOneWorkOfANameInAClusterThatJoins(t *testing.T) {
+	p := newProjection()
+	p.SetTemplate(deployment("hello", 3, "v1"))
+	b := divided("hello", on("eu", 3))
+	p.SetBinding(b)
+	stored := coloured(names.WorkName("Deployment", "default", "hello"), "red")
+	p.SetStored(stored)
+	p.SetCluster(cluster("eu"))
+	require.Len(t, onlyWork(t, p, "eu").Spec.Workload.Manifests, 1, "the computed one has it, as when the stored one comes later")
+	w := startWatch(t, p, "eu", WatchOptions{})
+	e := next(t, w)
+	require.Equal(t, watch.Added, e.Type)
+	require.Len(t, e.Object.(*workv1alpha1.Work).Spec.Workload.Manifests, 1)
+	quiet(t, w)
+
+	p.DeleteBinding(KeyOf(b))
+	require.Equal(t, watch.Deleted, next(t, w).Type)
+	e = next(t, w)
+	require.Equal(t, watch.Added, e.Type, "it was waiting")
+	require.Equal(t, stored.UID, e.Object.(*workv1alpha1.Work).UID)
+	require.Equal(t, stored.UID, onlyWork(t, p, "eu").UID)
+	quiet(t, w)
+	p.DeleteStored(stored.Namespace, stored.Name)
+	require.Equal(t, watch.Deleted, next(t, w).Type)
+	require.Empty(t, list(t, p, "eu").Items)
 }
 
 // A client that watches all clusters is told to list again when one leaves: there

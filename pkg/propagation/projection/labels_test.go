@@ -158,6 +158,37 @@ func TestRelabelledWithinTheBeginning(t *testing.T) {
 	require.Equal(t, "mine", e.Object.(*workv1alpha1.Work).Name)
 }
 
+// A client that resumes between two events has not been told of what came to others
+// before the first, if they have changed again since.
+func TestRelabelledBeforeTheVersionOfAClient(t *testing.T) {
+	p := newProjection("eu")
+	p.SetStored(coloured("mine", "red"))
+	from := list(t, p, "").ResourceVersion
+	p.SetStored(coloured("mine", "blue"))
+	p.SetStored(coloured("other", "red"))
+	again := coloured("mine", "blue")
+	again.Generation = 2
+	p.SetStored(again)
+
+	for range 2 { // once as far as the first event, then from there
+		e := next(t, startWatch(t, p, "eu", WatchOptions{Labels: red, ResourceVersion: from}))
+		if w := e.Object.(*workv1alpha1.Work); w.Name == "other" {
+			from = w.ResourceVersion
+			continue
+		}
+		require.Equal(t, watch.Deleted, e.Type)
+		require.Equal(t, "mine", e.Object.(*workv1alpha1.Work).Name)
+	}
+
+	w := startWatch(t, p, "eu", WatchOptions{Labels: red, ResourceVersion: list(t, p, "eu").ResourceVersion})
+	p.SetStored(coloured("third", "red"))
+	require.Equal(t, watch.Added, next(t, w).Type)
+	later := again.DeepCopy()
+	later.Generation = 3
+	p.SetStored(later)
+	quiet(t, w) // who has seen all knows
+}
+
 // A cluster that joins adds its Works to a watch of all; one that leaves ends it,
 // and whoever lists again has what is left.
 func TestWatchOfAllWhileClustersComeAndGo(t *testing.T) {

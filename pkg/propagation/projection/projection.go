@@ -155,7 +155,8 @@ func (p *Projection) SetCluster(c *clusterv1alpha1.Cluster) {
 	p.views[c.Name] = v
 	p.placeAll("")
 	for key, work := range p.stored {
-		if key.Namespace == names.ExecutionNamespace(c.Name) {
+		// A computed Work that has the name keeps it, as in SetStored.
+		if key.Namespace == names.ExecutionNamespace(c.Name) && v.entries[work.Name] == nil {
 			v.add(&entry{name: work.Name, work: work}, p.next())
 		}
 	}

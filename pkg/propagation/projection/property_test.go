@@ -107,6 +107,10 @@ func TestEveryClientEndsUpWithTheList(t *testing.T) {
 		clusters := []string{"ap", "eu", "us"}
 		p := newProjection(clusters...)
 		name := rapid.SampledFrom([]string{"a", "b", "c", "d"})
+		// Some have the name of a computed Work.
+		stored := func(n string) string {
+			return rapid.SampledFrom([]string{"stored-" + n, names.WorkName("Deployment", "default", n)}).Draw(t, "stored")
+		}
 		generation := int64(0)
 		mutate := func() {
 			n := name.Draw(t, "name")
@@ -134,11 +138,11 @@ func TestEveryClientEndsUpWithTheList(t *testing.T) {
 				p.DeleteBinding(KeyOf(divided(n)))
 			case 5:
 				generation++
-				w := coloured("stored-"+n, rapid.SampledFrom([]string{"red", "blue"}).Draw(t, "colour"))
+				w := coloured(stored(n), rapid.SampledFrom([]string{"red", "blue"}).Draw(t, "colour"))
 				w.Generation = generation
 				p.SetStored(w)
 			case 6:
-				p.DeleteStored("karmada-es-eu", "stored-"+n)
+				p.DeleteStored("karmada-es-eu", stored(n))
 			case 7, 8:
 				p.SetBinding(serviceOn(n, rapid.SliceOfDistinct(rapid.SampledFrom(clusters), rapid.ID).Draw(t, "placed")...))
 			case 9:

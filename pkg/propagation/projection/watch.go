@@ -74,7 +74,7 @@ func (p *Projection) Watch(ctx context.Context, cluster string, opts WatchOption
 		events: make(chan watch.Event), stopped: make(chan struct{}),
 	}
 	if from == 0 {
-		w.initialUntil = p.counter
+		w.initialUntil, w.whole = p.counter, p.counter
 	} else {
 		if from < p.horizonOf(cluster, views) {
 			return nil, apierrors.NewResourceExpired("resourceVersion is older than the deletions that are remembered; list again")
@@ -92,9 +92,13 @@ type watcher struct {
 	// initialUntil is the version up to which the initial state goes; no
 	// deletion before it concerns this watcher.
 	initialUntil version
-	events       chan watch.Event
-	stopOnce     sync.Once
-	stopped      chan struct{}
+	// whole is the last version that the watcher was told all of at once, 0 when it
+	// has gone on from one in between: an entry that has changed again since may have
+	// changed before that version, too, without a word.
+	whole    version
+	events   chan watch.Event
+	stopOnce sync.Once
+	stopped  chan struct{}
 }
 
 func (w *watcher) ResultChan() <-chan watch.Event { return w.events }
@@ -187,7 +191,9 @@ func (w *watcher) take() (out []happening, at version, more bool, wake <-chan st
 			out = append(out, happening{w.p.snapshot(c.view, c.entry, order), what})
 		}
 	}
-	w.from = at
+	if w.from = at; !more {
+		w.whole = at
+	}
 	return out, at, more, wake, nil
 }
 
@@ -199,8 +205,8 @@ func (w *watcher) judge(e *entry) (watch.EventType, bool) {
 	known := max(w.from, w.initialUntil)
 	isNew := e.created > w.from || w.from < w.initialUntil
 	if !w.opts.selects(e) {
-		// What has other labels since the client last looked may be known to it.
-		relabelled := e.created <= known && e.labelled > known
+		// What has other labels since the client last saw all may be known to it.
+		relabelled := e.created <= known && e.labelled > max(e.created, w.whole)
 		return watch.Deleted, relabelled && (w.opts.Name == "" || w.opts.Name == e.name)
 	}
 	switch {

@@ -37,8 +37,8 @@ const (
 	AggregateComponent = "resource-binding-status-controller"
 )
 
-// noStatusFor is how long a kind counts as having no status subresource; a new
-// version of its CRD can give it one.
+// noStatusFor is how long a kind counts as having no status subresource; another
+// version of the API server can give it one.
 const noStatusFor = 10 * time.Minute
 
 // TemplateOptions of the template status controller.
@@ -86,7 +86,8 @@ func SetupTemplateWithManager(mgr ctrl.Manager, opts TemplateOptions) error {
 }
 
 // newsForTemplate lets through what can change the template's status: reports,
-// the set of clusters they are due from, and the template they are about.
+// the set of clusters they are due from, the template they are about, and the
+// version it is served in.
 var newsForTemplate = predicate.Funcs{
 	CreateFunc: func(e event.CreateEvent) bool {
 		b, ok := e.Object.(workv1alpha2.Binding)
@@ -102,6 +103,7 @@ var newsForTemplate = predicate.Funcs{
 			return meta.FindStatusCondition(b.GetStatus().Conditions, workv1alpha2.FullyApplied)
 		}
 		return old.GetSpec().Resource.UID != now.GetSpec().Resource.UID ||
+			old.GetSpec().Resource.APIVersion != now.GetSpec().Resource.APIVersion ||
 			!apiequality.Semantic.DeepEqual(clusterNames(old), clusterNames(now)) ||
 			!apiequality.Semantic.DeepEqual(applied(old), applied(now)) ||
 			!apiequality.Semantic.DeepEqual(old.GetStatus().AggregatedStatus, now.GetStatus().AggregatedStatus)
@@ -170,15 +172,23 @@ func (t *templateClient) writeStatus(ctx context.Context, key templates.Key, fro
 		return err
 	}
 	_, err = r.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	if noSuchPath(err) {
-		t.noStatus.Store(key.GroupKind, t.now().Add(noStatusFor))
-		return nil
+	if !noSuchPath(err) {
+		return err
 	}
-	return err
+	if _, err := r.Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("looking whether it has a status: %w", err)
+	}
+	t.noStatus.Store(key.GroupKind, t.now().Add(noStatusFor))
+	return nil
 }
 
-// noSuchPath tells a missing subresource from a missing object: no registry
-// answered, only the router.
+// notServed says that a kind is not served where it was looked for, which says
+// nothing about any object.
+func notServed(err error) bool { return meta.IsNoMatchError(err) || noSuchPath(err) }
+
+// noSuchPath tells a missing path from a missing object: no registry answered, only
+// the router. It is the version that is missing, or the subresource of a kind that
+// is built in. Custom resources without the subresource answer as without the object.
 func noSuchPath(err error) bool {
 	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }

@@ -24,6 +24,9 @@ import (
 const (
 	// retryConflict is the delay after somebody else wrote the template.
 	retryConflict = 50 * time.Millisecond
+	// retryNotServed is the delay after the kind of the template was not served
+	// where it was looked for: it may be on its way to another version.
+	retryNotServed = time.Minute
 	// recently is the time within which a success is news. It is how long the
 	// API server keeps Events: within it, saying it again after a restart
 	// writes nothing.
@@ -36,7 +39,8 @@ type TemplateReconciler struct {
 	// Binding gives a binding from the cache, nil when there is none. It is
 	// shared and must not be changed.
 	Binding func(ctx context.Context, namespace, name string) (workv1alpha2.Binding, error)
-	// Template gets the template of a binding; it may be a little old.
+	// Template gets the template of a binding; it may be a little old. The error
+	// satisfies notServed when its kind is not served where it was looked for.
 	Template func(ctx context.Context, key templates.Key) (*unstructured.Unstructured, error)
 	// Aggregate is the interpreter's AggregateStatus.
 	Aggregate func(template *unstructured.Unstructured, items []workv1alpha2.AggregatedStatusItem) (bool, error)
@@ -66,7 +70,10 @@ func (r *TemplateReconciler) Reconcile(ctx context.Context, req reconcile.Reques
 	key := templates.KeyOfBinding(b)
 	template, err := r.Template(ctx, key)
 	switch {
-	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+	case notServed(err):
+		// The binding stays, and so do the reports: agents do not repeat them.
+		return reconcile.Result{RequeueAfter: retryNotServed}, nil
+	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, nil // the binding will go too
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("reading template %s: %w", key, err)
@@ -91,6 +98,8 @@ func (r *TemplateReconciler) aggregate(ctx context.Context, key templates.Key, b
 		switch {
 		case apierrors.IsConflict(err):
 			return reconcile.Result{RequeueAfter: retryConflict}, nil
+		case notServed(err):
+			return reconcile.Result{RequeueAfter: retryNotServed}, nil
 		case apierrors.IsNotFound(err):
 			return reconcile.Result{}, nil
 		case err != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -205,6 +206,41 @@ func TestWriteFailures(t *testing.T) {
 	assert.Contains(t, w.said[0], "Warning AggregateStatusFailed")
 }
 
+// errNotThere is what the router answers for a version that is not served.
+var errNotThere = apierrors.NewGenericServerResponse(404, "get", schema.GroupResource{}, "", "404 page not found", 0, true)
+
+// Agents do not repeat what they have said while a kind is on its way to another
+// version.
+func TestReportsOutlastTheMoveOfAKind(t *testing.T) {
+	for name, moving := range map[string]error{
+		"NotKnown": fmt.Errorf("getting template: %w", &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "apps", Kind: "Deployment"}}),
+		"NotThere": errNotThere,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bindingOf("eu")
+			b.Status.AggregatedStatus = []workv1alpha2.AggregatedStatusItem{report("eu", `{"replicas":1,"readyReplicas":1}`)}
+			w := newWorld(b)
+			read := w.Template
+			w.Template = func(context.Context, templates.Key) (*unstructured.Unstructured, error) { return nil, moving }
+			require.Equal(t, retryNotServed, w.run(t).RequeueAfter, "nothing else tells that the kind is there again")
+
+			w.Template, w.writeErr = read, moving
+			require.Equal(t, retryNotServed, w.run(t).RequeueAfter, "it went between the read and the write")
+			require.Empty(t, w.said, "no failure")
+
+			w.writeErr = nil
+			require.Zero(t, w.run(t))
+			ready, _, err := unstructured.NestedInt64(w.template.Object, "status", "readyReplicas")
+			require.NoError(t, err)
+			require.Equal(t, int64(1), ready)
+
+			w.binding = nil
+			w.Template = func(context.Context, templates.Key) (*unstructured.Unstructured, error) { return nil, moving }
+			require.Zero(t, w.run(t), "nobody asks any more")
+		})
+	}
+}
+
 func TestReportsThatCannotBeReadAreNamed(t *testing.T) {
 	b := applied(bindingOf("eu", "us"), now)
 	b.Status.AggregatedStatus = []workv1alpha2.AggregatedStatusItem{
@@ -237,6 +273,7 @@ func TestNewsForTemplate(t *testing.T) {
 		}, true},
 		"Applied":  {"an event is due", func(b *workv1alpha2.ResourceBinding) { b.Status.Conditions[0].Status = metav1.ConditionFalse }, true},
 		"Template": {"the binding has followed a new template", func(b *workv1alpha2.ResourceBinding) { b.Spec.Resource.UID = "other" }, true},
+		"Version":  {"the kind has moved, the status could not be written meanwhile", func(b *workv1alpha2.ResourceBinding) { b.Spec.Resource.APIVersion = "apps/v2" }, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -273,20 +310,30 @@ func TestKindsWithoutStatusAreLeftAlone(t *testing.T) {
 	to := deployment()
 	require.NoError(t, unstructured.SetNestedField(to.Object, int64(1), "status", "replicas"))
 
-	noPath := apierrors.NewGenericServerResponse(404, "patch", schema.GroupResource{}, "", "404 page not found", 0, true)
-	c, patches := templateClientOver(t, func() error { return noPath })
+	c, patches := templateClientOver(t, func() error { return errNotThere })
 	require.NoError(t, c.writeStatus(t.Context(), key, deployment(), to))
 	require.NoError(t, c.writeStatus(t.Context(), key, deployment(), to))
 	assert.Equal(t, 1, *patches, "not tried again for a while")
 	c.now = func() time.Time { return now.Add(noStatusFor) }
 	require.NoError(t, c.writeStatus(t.Context(), key, deployment(), to))
-	assert.Equal(t, 2, *patches, "a CRD can gain the subresource")
+	assert.Equal(t, 2, *patches, "another API server can have the subresource")
 
 	gone := apierrors.NewNotFound(schema.GroupResource{Resource: "deployments"}, "web")
 	c, patches = templateClientOver(t, func() error { return gone })
 	require.ErrorIs(t, c.writeStatus(t.Context(), key, deployment(), to), gone)
 	require.ErrorIs(t, c.writeStatus(t.Context(), key, deployment(), to), gone)
 	assert.Equal(t, 2, *patches, "an object that is gone says nothing about its kind")
+
+	answer := error(errNotThere)
+	c, patches = templateClientOver(t, func() error { return answer })
+	c.dynamic.(*fake.FakeDynamicClient).PrependReactor("get", "deployments", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, deployment(), answer
+	})
+	err := c.writeStatus(t.Context(), key, deployment(), to)
+	require.True(t, notServed(err), "the version is gone, so the reports are still to be written: %v", err)
+	answer = nil
+	require.NoError(t, c.writeStatus(t.Context(), key, deployment(), to))
+	assert.Equal(t, 2, *patches, "a version that is gone says nothing about the subresource")
 }
 
 func TestStatusPatch(t *testing.T) {
