@@ -16,6 +16,7 @@ import (
 	meshv1alpha1 "github.com/flotilla-io/flotilla/api/mesh/v1alpha1"
 	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/meshlink/plan"
+	"github.com/flotilla-io/flotilla/pkg/notfound"
 )
 
 const (
@@ -138,7 +139,7 @@ func (i *inputs) Remains(ctx context.Context, mesh string) (bool, error) {
 func absent(ctx context.Context, live client.Reader, name string) (bool, error) {
 	err := live.Get(ctx, client.ObjectKey{Name: name}, &meshv1alpha1.Mesh{})
 	status := apierrors.APIStatus(nil)
-	if apierrors.IsNotFound(err) && errors.As(err, &status) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+	if notfound.Object(err) && errors.As(err, &status) {
 		if details := status.Status().Details; details != nil && details.Name == name {
 			return true, nil
 		}

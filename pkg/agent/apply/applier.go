@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-io/flotilla/api/names"
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
+	"github.com/flotilla-io/flotilla/pkg/notfound"
 )
 
 // applier brings one object at a time into the member. It keeps no state.
@@ -161,7 +162,7 @@ func ahead(current metav1.Object, content map[string]any) bool {
 // look reads the metadata of an object; nil when there is none.
 func (a *applier) look(ctx context.Context, resource kinds.Resource, key inventory.Key) (metav1.Object, error) {
 	current, err := a.member.getMeta(ctx, resource, key)
-	if absent(err) {
+	if notfound.Object(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -200,7 +201,7 @@ type removeRequest struct {
 // applied; empty when that is not known. An error that is errKindMissing is for the caller to judge.
 func (a *applier) remove(ctx context.Context, request removeRequest, known types.UID) error {
 	err := a.tryRemove(ctx, request, known)
-	if err == nil || absent(err) {
+	if err == nil || notfound.Object(err) {
 		return nil
 	}
 	return a.failure(err, request.key)
@@ -212,7 +213,7 @@ func (a *applier) tryRemove(ctx context.Context, request removeRequest, known ty
 		return err
 	}
 	current, err := a.member.getMeta(ctx, resource, request.key)
-	if pathMissing(err) && !resource.Listable {
+	if notfound.Path(err) && !resource.Listable {
 		return nil // reviews, bindings: such a kind keeps no objects
 	}
 	if err != nil {

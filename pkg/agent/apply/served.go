@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validate/content"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/flotilla-io/flotilla/pkg/agent/inventory"
 	"github.com/flotilla-io/flotilla/pkg/agent/kinds"
+	"github.com/flotilla-io/flotilla/pkg/notfound"
 )
 
 // Kinds come and go, and so do their versions: an object of a version that is not served any more is still
@@ -18,18 +17,9 @@ import (
 // errKindMissing means that the member does not seem to serve the kind of what is to be removed.
 var errKindMissing = errors.New("the kind is not served any more")
 
-// pathMissing tells whether a server does not know the path that it was asked for. That says nothing about
-// an object.
-func pathMissing(err error) bool {
-	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
-}
-
-// absent tells whether a server looked for an object and there is none.
-func absent(err error) bool { return apierrors.IsNotFound(err) && !pathMissing(err) }
-
 // failure is why a request failed. When its path was missing, the kinds are read anew.
 func (a *applier) failure(err error, key inventory.Key) *ObjectError {
-	if !pathMissing(err) {
+	if !notfound.Path(err) {
 		return describe(err, key, a.cluster)
 	}
 	a.kinds.Refresh()

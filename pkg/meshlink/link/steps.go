@@ -94,8 +94,8 @@ func ca(p *Pair, now time.Time) finding {
 func network(p *Pair, _ time.Time) finding {
 	return both(p, func(c *Cluster) finding {
 		switch {
-		case !c.looked() && (c.Status == nil || c.Status.Network == ""):
-			return missing(pending, "NotReported", "the label of istio-system in cluster %s is not known", c.Name)
+		case c.Status == nil || c.Status.Network == "" && !c.looked():
+			return missing(pending, "NotReported", "the label of istio-system in cluster %s is not known: its agent has not looked yet, or cannot; see its conditions in the Mesh, and its log", c.Name)
 		case c.Status.Network != c.Network && c.NetworkMessage != "":
 			return missing(wrong, "WrongNetwork", "cluster %s: %s", c.Name, c.NetworkMessage)
 		case c.Status.Network != c.Network:
@@ -129,7 +129,7 @@ func hasGateway(to *Cluster) finding {
 	case to.Status != nil && to.Status.Gateway != nil:
 		return ok
 	case !to.looked():
-		return missing(pending, "NotReported", "it is not known whether cluster %s has its gateway", to.Name)
+		return missing(pending, "NotReported", "it is not known whether cluster %s has its gateway: its agent has not looked yet, or cannot; see its conditions in the Mesh, and its log", to.Name)
 	default:
 		return missing(wrong, "NoGateway", "the gateway's Service is not in istio-system of cluster %s; %s", to.Name, orElse(to.GatewayOrigin, "it comes with a Work"))
 	}

@@ -106,15 +106,15 @@ func (r *round) localityCondition(c *cluster) *metav1.Condition {
 	switch {
 	case failed != "":
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "FailoverNotApplied", failed
+	case len(regions) == 0 && (c.object.Spec.Region != "" || !c.knowsRegions()):
+		condition.Status, condition.Reason = metav1.ConditionUnknown, "NotReported"
+		condition.Message = "its agent has not reported the regions of nodes; look at its other conditions and its log if it stays so"
 	case c.object.Spec.Region == "" && len(regions) == 0:
 		condition.Status, condition.Reason = metav1.ConditionFalse, "NoRegion"
 		condition.Message = fmt.Sprintf("neither Cluster %s (spec.region) nor its nodes (label topology.kubernetes.io/region) say where it is, so failover does not work for it; set spec.region", c.name)
 	case c.object.Spec.Region != "" && len(others) > 0:
 		condition.Status, condition.Reason = metav1.ConditionFalse, "OtherRegions"
 		condition.Message = fmt.Sprintf("nodes of cluster %s have region %s and Istio goes by that; Cluster %s says %s. Failover will not match: set spec.region of the Cluster to what nodes have, or use those regions in spec.failover", c.name, strings.Join(others, ", "), c.name, c.object.Spec.Region)
-	case len(regions) == 0:
-		condition.Status, condition.Reason = metav1.ConditionUnknown, "NotReported"
-		condition.Message = "its agent has not reported the regions of nodes"
 	default:
 		condition.Reason, condition.Message = "Matches", "region "+strings.Join(regions, ", ")
 	}

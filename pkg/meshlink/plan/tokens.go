@@ -62,10 +62,10 @@ func (r *round) readToken(c *cluster) error {
 		return nil
 	}
 	if r.formerToken(c) {
-		c.token.problem = "its agent is to make another one, for the one it has is from before nobody read it"
+		c.token.problem = "its agent is to make another one, for the one it has is from before nobody read it; look at the agent's log if it stays so"
 		return nil
 	}
-	if r.tooManyInUse(c, given.Hash()) {
+	if !r.makeRoom(c, given.Hash()) {
 		c.token.problem = fmt.Sprintf("it has made a token, and %d earlier ones are still in use; look why its peers do not take later ones", maxInUse)
 		return nil
 	}
@@ -98,18 +98,18 @@ func (r *round) formerToken(c *cluster) bool {
 	return len(c.token.inUse.Generations) == 0 && c.token.renewAfter != nil && !c.current()
 }
 
-// tooManyInUse says whether a token cannot be taken in beside those that are in use. Those
-// that have ended do not count, and are forgotten.
-func (r *round) tooManyInUse(c *cluster, token string) bool {
+// makeRoom forgets tokens in use that have ended, if there are too many to take another one
+// in, and says whether it can be taken in then.
+func (r *round) makeRoom(c *cluster, token string) bool {
 	all := &c.token.inUse.Generations
 	if len(*all) < maxInUse || slices.ContainsFunc(*all, func(g remotesecret.Generation) bool { return g.Token == token }) {
-		return false
+		return true
 	}
 	*all = slices.DeleteFunc(*all, func(g remotesecret.Generation) bool { return !r.now.Before(g.Expires) })
 	for _, g := range *all {
 		r.at(g.Expires)
 	}
-	return len(*all) >= maxInUse
+	return len(*all) < maxInUse
 }
 
 // expires is when the token ends that peers have; nil when they have none.

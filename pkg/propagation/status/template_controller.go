@@ -28,6 +28,7 @@ import (
 	workv1alpha2 "github.com/flotilla-io/flotilla/api/work/v1alpha2"
 	"github.com/flotilla-io/flotilla/pkg/events"
 	"github.com/flotilla-io/flotilla/pkg/interpreter"
+	"github.com/flotilla-io/flotilla/pkg/notfound"
 	"github.com/flotilla-io/flotilla/pkg/propagation/templates"
 )
 
@@ -172,7 +173,7 @@ func (t *templateClient) writeStatus(ctx context.Context, key templates.Key, fro
 		return err
 	}
 	_, err = r.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
-	if !noSuchPath(err) {
+	if !notfound.Path(err) {
 		return err
 	}
 	if _, err := r.Get(ctx, key.Name, metav1.GetOptions{}); err != nil {
@@ -183,15 +184,10 @@ func (t *templateClient) writeStatus(ctx context.Context, key templates.Key, fro
 }
 
 // notServed says that a kind is not served where it was looked for, which says
-// nothing about any object.
-func notServed(err error) bool { return meta.IsNoMatchError(err) || noSuchPath(err) }
-
-// noSuchPath tells a missing path from a missing object: no registry answered, only
-// the router. It is the version that is missing, or the subresource of a kind that
-// is built in. Custom resources without the subresource answer as without the object.
-func noSuchPath(err error) bool {
-	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
-}
+// nothing about any object. A path that is missing is that of the version, or of the
+// subresource of a kind that is built in. Custom resources without the subresource
+// answer as without the object.
+func notServed(err error) bool { return meta.IsNoMatchError(err) || notfound.Path(err) }
 
 // statusPatch gives the JSON merge patch between two statuses, on the condition
 // that the object is still from; nil when they are equal.

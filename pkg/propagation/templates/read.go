@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
+
+	"github.com/flotilla-io/flotilla/pkg/notfound"
 )
 
 // pageSize of live lists, in objects.
@@ -43,7 +44,7 @@ func (s *Store) GetLive(ctx context.Context, key Key) (*Metadata, error) {
 		return s.resource(mapping, key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	}
 	m, err := get()
-	if notServed(err) {
+	if notfound.Path(err) {
 		s.mapper.Reset()
 		if mapping, err = s.mapper.RESTMapping(key.GroupKind); err != nil {
 			s.doubt(key)
@@ -52,19 +53,13 @@ func (s *Store) GetLive(ctx context.Context, key Key) (*Metadata, error) {
 		m, err = get()
 	}
 	switch {
-	case notServed(err):
+	case notfound.Path(err):
 		s.doubt(key)
 		return nil, fmt.Errorf("getting template %s: %w", key, &meta.NoKindMatchError{GroupKind: key.GroupKind, SearchedVersions: []string{mapping.Resource.Version}})
 	case err != nil:
 		return nil, fmt.Errorf("getting template %s: %w", key, err)
 	}
 	return m, nil
-}
-
-// notServed tells an answer that there is no such version from one that there is no such
-// object: for the first nobody has looked for it.
-func notServed(err error) bool {
-	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // ClaimedBy lists the templates of all watched kinds whose claim the named policy
